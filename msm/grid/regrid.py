@@ -1,0 +1,195 @@
+"""First-order conservative regridding from rectilinear latitude/longitude grids onto cells.
+
+The EASE-2 global grid is rectilinear in latitude and longitude too, so the overlap of a source
+cell and a target cell is the product of an overlap of rows and an overlap of columns (Jones 1999,
+doi:10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2, first order). Rows are measured in the
+authalic northing of EASE-2 on the ellipsoid, where equal lengths are equal areas, columns in
+longitude.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from dask import array as da
+from numpy.typing import NDArray
+from scipy import sparse
+
+from msm.errors import MsmError
+from msm.grid.domain import Domain
+from msm.grid.ease import M09, project
+
+MIN_VALID_FRACTION = 0.5
+"""A cell takes a value only where valid source cells cover at least this share of its area."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatLonGrid:
+    """A rectilinear source grid, given by the edges of its rows and columns."""
+
+    lat_edges: NDArray[np.float64]
+    """Row edges in the order of the file, shape (rows + 1,), degrees north."""
+    lon_edges: NDArray[np.float64]
+    """Column edges from west to east, shape (cols + 1,), degrees east."""
+
+    @classmethod
+    def from_centres(cls, lat: NDArray[np.floating], lon: NDArray[np.floating]) -> LatLonGrid:
+        """Build the grid from evenly spaced centres.
+
+        Parameters
+        ----------
+        lat, lon
+            Centres in degrees, shapes (rows,) and (cols,), both of at least two; `lon` ascends.
+
+        Raises
+        ------
+        MsmError
+            If the spacing is not even, so that edges half-way between centres would be wrong.
+        """
+        return cls(_edges("latitude", lat).clip(-90, 90), _edges("longitude", lon))
+
+
+def _edges(axis: str, centres: NDArray[np.floating]) -> NDArray[np.float64]:
+    centres = np.asarray(centres, np.float64)
+    step = (centres[-1] - centres[0]) / (centres.size - 1)
+    # Files store centres in float32, good to 1e-5 degrees.
+    if not np.allclose(np.diff(centres), step, rtol=0, atol=1e-4):
+        raise MsmError(f"The {axis} axis is not evenly spaced: this grid cannot be regridded.")
+    return centres[0] + step * (np.arange(centres.size + 1) - 0.5)
+
+
+def overlap(source: NDArray[np.float64], target: NDArray[np.float64]) -> sparse.csr_array:
+    """Lengths by which the intervals between two sets of edges overlap.
+
+    Parameters
+    ----------
+    source, target
+        Edges, monotonic in either direction, shapes (n + 1,) and (m + 1,), the same unit.
+
+    Returns
+    -------
+    csr_array
+        Overlaps, shape (m, n), in the unit of the edges.
+    """
+    s_low, s_high = np.minimum(source[:-1], source[1:]), np.maximum(source[:-1], source[1:])
+    t_low, t_high = np.minimum(target[:-1], target[1:]), np.maximum(target[:-1], target[1:])
+    length = np.minimum(t_high[:, None], s_high) - np.maximum(t_low[:, None], s_low)
+    return sparse.csr_array(length.clip(min=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Overlap weights from one source grid to the cells of one domain."""
+
+    rows: sparse.csr_array
+    """Share of each target row that each source row covers, shape (window rows, source rows)."""
+    cols: sparse.csr_array
+    """Share of each target column that each source column covers."""
+    row: NDArray[np.int64]
+    """Row of each cell within the window, shape (n_cell,)."""
+    col: NDArray[np.int64]
+    """Column of each cell within the window, shape (n_cell,)."""
+
+    @property
+    def source_shape(self) -> tuple[int, int]:
+        """Rows and columns that a source field must have."""
+        return self.rows.shape[1], self.cols.shape[1]
+
+    def onto_cells(self, field: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum a source field (rows, cols) over the overlaps, giving (n_cell,)."""
+        by_row = self.rows @ field
+        # The sparse product runs along contiguous memory only from the left.
+        window = self.cols @ np.ascontiguousarray(by_row.T)
+        return window[self.col, self.row]
+
+    @cached_property
+    def covered(self) -> NDArray[np.float64]:
+        """Share of each cell's area that lies inside the source grid, shape (n_cell,)."""
+        return self.onto_cells(np.ones(self.source_shape))
+
+
+def weights(source: LatLonGrid, domain: Domain) -> Weights:
+    """Compute the overlap weights from a source grid to a domain's cells."""
+    window = domain.window
+    y_edges = M09.y_edges[window.row0 : window.row1 + 1]
+    lon_edges = M09.x_edges[window.col0 : window.col1 + 1] * (180.0 / M09.x_edges[-1])
+    source_y = project(source.lat_edges, 0.0)[1]
+    rows = overlap(source_y, y_edges) / M09.cell_size
+    # A source may run from 0 to 360: the same meridian is looked for a turn away on both sides.
+    cols = sum(overlap(source.lon_edges + turn, lon_edges) for turn in (-360.0, 0.0, 360.0))
+    return Weights(
+        rows=rows,
+        cols=cols / (lon_edges[1] - lon_edges[0]),
+        row=domain.row.astype(np.int64) - window.row0,
+        col=domain.col.astype(np.int64) - window.col0,
+    )
+
+
+def regrid(
+    fields: NDArray[np.floating] | da.Array,
+    weights: Weights,
+    min_valid: float = MIN_VALID_FRACTION,
+) -> tuple[da.Array, da.Array]:
+    """Bring fields onto the cells of a domain, conserving their integral, with dask.
+
+    Parameters
+    ----------
+    fields
+        Source fields, shape (..., rows, cols), NaN where there is no value. The last two
+        dimensions must be one chunk; leading chunks are worked on in parallel.
+    weights
+        From `weights`, for the fields' grid.
+    min_valid
+        Share of a cell's area that valid source cells must cover.
+
+    Returns
+    -------
+    values
+        Area mean of the valid part of each cell, float32 (..., n_cell), NaN below `min_valid`.
+    valid_fraction
+        Share of each cell's area that valid source cells cover, float32 (..., n_cell).
+
+    Raises
+    ------
+    MsmError
+        If the fields do not have the shape of the weights' source grid.
+    """
+    if fields.shape[-2:] != weights.source_shape:
+        raise MsmError(
+            f"A field of shape {fields.shape[-2:]} does not fit weights made for a grid of "
+            f"{weights.source_shape}: the file is not on the grid its product states."
+        )
+    return da.apply_gufunc(
+        _regrid_block,
+        "(y,x)->(cell),(cell)",
+        fields,
+        weights=weights,
+        min_valid=min_valid,
+        output_dtypes=(np.float32, np.float32),
+        output_sizes={"cell": weights.row.size},
+    )
+
+
+def _regrid_block(
+    fields: NDArray[np.floating], weights: Weights, min_valid: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    leading = fields.shape[:-2]
+    flat = fields.reshape(-1, *weights.source_shape)
+    values = np.empty((flat.shape[0], weights.row.size), np.float32)
+    fraction = np.empty_like(values)
+    known_valid: NDArray[np.bool_] | None = None
+    covered = weights.covered
+    for index, field in enumerate(flat):
+        valid = np.isfinite(field)
+        # Hours of one product share their mask: its coverage is worked out once.
+        if known_valid is None or not np.array_equal(valid, known_valid):
+            known_valid = valid
+            covered = weights.onto_cells(valid.astype(np.float64))
+        total = weights.onto_cells(np.where(valid, field, 0.0).astype(np.float64))
+        # A hair below the threshold is rounding, not a missing part.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values[index] = np.where(covered >= min_valid - 1e-9, total / covered, np.nan)
+        fraction[index] = covered.clip(0.0, 1.0)
+    return values.reshape(*leading, -1), fraction.reshape(*leading, -1)
