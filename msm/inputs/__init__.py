@@ -1,0 +1,1 @@
+"""What msm reads: the input products, their layouts, and the way to them."""

@@ -1,0 +1,65 @@
+"""Processes that read granules: HDF5 is not thread-safe, and may crash on a broken file."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from msm.inputs.product import GranuleError, Product, Reading
+from msm.inputs.registry import product
+
+
+def _read(short_name: str, version: str, path: Path, names: tuple[str, ...] | None) -> Reading:
+    return product(short_name, version).read(path, names)
+
+
+class Readers:
+    """A pool of reading processes, used as a context manager and shared by a whole run."""
+
+    def __init__(self, processes: int) -> None:
+        # Spawned, not forked: a fork would copy the locks of the parent's threads. The processes
+        # start with the first granule.
+        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(
+        self, product: Product, path: Path, names: Iterable[str] | None = None
+    ) -> Future[Reading]:
+        """Start reading one granule; `names` as in `Product.read`."""
+        layout = product.layout
+        chosen = None if names is None else tuple(names)
+        return self._pool.submit(_read, layout.product, layout.version, path, chosen)
+
+    def problems(self, product: Product, paths: Sequence[Path]) -> dict[Path, str]:
+        """Open each granule, checking its layout, axes and time without reading its fields.
+
+        Returns
+        -------
+        dict
+            The sentence for each granule that is not good.
+        """
+        futures = {path: self.submit(product, path, ()) for path in paths}
+        found = {}
+        for path, future in futures.items():
+            try:
+                future.result()
+            except GranuleError as error:
+                found[path] = str(error)
+            except BrokenProcessPool:
+                found[path] = f"{path.name} crashes the HDF5 library: it is fetched again."
+        return found

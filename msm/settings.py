@@ -1,0 +1,83 @@
+"""The settings of msm: environment variables `MSM_*`, then `msm.toml` in the working folder."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from msm.errors import MsmError
+
+
+class Settings(BaseSettings):
+    """Everything that an operator decides; read once and passed down."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MSM_", toml_file="msm.toml", frozen=True, extra="forbid"
+    )
+
+    work: Path = Path("work")
+    """Folder of granules, forcing, statics and states."""
+    archive: Path = Path("archive")
+    """Folder that is published."""
+    domain: str = "conus"
+    """`conus`, `global`, or `box:SOUTH,NORTH,WEST,EAST`."""
+    checkpoint: Path | None = None
+    """Weights file of a checkpoint; the shipped one where nothing is given."""
+    spin_up_days: Annotated[int, Field(ge=0, le=3660)] = 365
+    """Days that a new chain runs before its first product; younger states are flagged."""
+    statics_day: date = date(2015, 7, 1)
+    """First of the eight days whose SMAP granules give the vegetation water content."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    mirror: Path | None = None
+    """Folder of granules to read instead of Earthdata, for a site without a network."""
+    cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
+    """Base of the Common Metadata Repository's search API."""
+    edl_host: str = "urs.earthdata.nasa.gov"
+    """Host of Earthdata Login."""
+    connections: Annotated[int, Field(ge=1, le=32)] = 8
+    """Downloads at a time."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest silence of a server before a request is tried again."""
+    readers: Annotated[int, Field(ge=1)] = 2
+    """Processes that read granules."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, msm.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the settings, `overrides` (from the command line) first where they are not None.
+
+    Raises
+    ------
+    MsmError
+        If a value is not valid or a name is unknown; the sentence names it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise MsmError(
+            f"Setting {name} (MSM_{name.upper()} or msm.toml) is not valid: {first['msg']}."
+        ) from None
