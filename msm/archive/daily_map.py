@@ -1,0 +1,111 @@
+"""What the archive is given to publish: one day's map and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from msm.archive.layers import LAYERS, layer_values
+from msm.errors import MsmError
+from msm.grid.domain import Domain
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in lower-case hexadecimal."""
+
+
+class InputRecord(BaseModel):
+    """One file that a day's map was made from, or that was passed over for a newer one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product: str
+    """Earthdata short name, for example `NLDAS_FORA0125_H`."""
+    version: str
+    """The provider's collection version, for example `2.0`."""
+    granule: str
+    """The provider's name of the granule."""
+    checksum: str
+    """Algorithm and value, `sha256:...` or `md5:...`."""
+    size: int
+    """Size in bytes."""
+    production: AwareDatetime | None = None
+    """When the provider made the granule, UTC; None where it does not say."""
+    role: Literal["forcing", "statics", "comparison", "superseded"]
+    """`superseded` names a granule that a newer production of the same time replaced."""
+
+
+class Lineage(BaseModel):
+    """Everything a day's map depends on; every field becomes a global attribute of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Literal["provisional", "final"]
+    """`provisional` while a second-choice source was used or an input may still be revised."""
+    fingerprint: Sha256
+    """Hash of all that the values depend on: the same fingerprint means the same values."""
+    processing_version: str
+    code_version: str
+    """Version of msm, with the commit where it is known."""
+    checkpoint_name: str
+    checkpoint_version: str
+    checkpoint_sha256: Sha256
+    chain_id: str
+    """Name of the chain of states that the day belongs to."""
+    cold_start: date
+    """First day of the chain, started with a state of zeros."""
+    spin_up_days: int = Field(ge=0)
+    """Age of the state before the day, in days since the cold start."""
+    state_before: str
+    """Content hash of the state that the day started from, or `cold start`."""
+    settings: dict[str, JsonValue] = {}
+    """The settings that change values."""
+    inputs: tuple[InputRecord, ...]
+    """The granules behind the map."""
+
+
+@dataclass(frozen=True, eq=False)
+class DailyMap:
+    """One day of the product, on the cells of a domain.
+
+    Raises
+    ------
+    MsmError
+        If a layer has the wrong shape or dtype, or values outside its valid range.
+    """
+
+    domain: Domain
+    day: date
+    """The UTC day [day 00:00, day + 1 00:00)."""
+    soil_moisture: NDArray[np.float32]
+    """Water in the top 5 cm, m3 m-3, shape (n_cell,); NaN where there is no value."""
+    quality_flag: NDArray[np.uint8]
+    """`msm.archive.quality.Quality` bits, shape (n_cell,)."""
+    lineage: Lineage
+    uncertainty: NDArray[np.float32] | None = None
+    """Standard uncertainty of `soil_moisture`, m3 m-3, shape (n_cell,)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be published."""
+        for layer in LAYERS:
+            values = layer_values(self, layer)
+            if values is None:
+                continue
+            expected = (self.domain.n_cell,), np.dtype(layer.dtype)
+            if (values.shape, values.dtype) != expected:
+                raise MsmError(
+                    f"{layer.field} of {self.day} has shape {values.shape} and type "
+                    f"{values.dtype}: give {expected[1]} of shape {expected[0]}, one value for "
+                    f"each cell of {self.domain.name}."
+                )
+            low, high = layer.valid_range
+            outside = int(np.count_nonzero((values < low) | (values > high)))
+            if outside:
+                raise MsmError(
+                    f"{layer.field} of {self.day} lies outside {low} to {high} {layer.units} at "
+                    f"{outside} cells: look at the inputs and the checkpoint of that day."
+                )

@@ -1,0 +1,92 @@
+"""The layers of the product: one row per variable on the map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from msm.archive.quality import ALL_BITS, FLAG_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from msm.archive.daily_map import DailyMap
+
+
+class Layer(NamedTuple):
+    """What the file says about one variable on the map."""
+
+    name: str
+    """Name of the variable in the file."""
+    field: str
+    """Field of `DailyMap` that holds the values; None there leaves the variable out."""
+    dtype: str
+    """Type in memory and in the file."""
+    fill: float
+    """Value in the file where there is none."""
+    valid_range: tuple[float, float]
+    """Smallest and largest value that may be published."""
+    units: str
+    standard_name: str
+    long_name: str
+    content_type: str
+    """ACDD `coverage_content_type`."""
+    comment: str
+    extra: Mapping[str, Any] = MappingProxyType({})
+    """Further attributes."""
+
+
+# -9999, as in NASA's own SMAP files, and not NaN: NCO and CDO compare the fill by equality, which
+# NaN never meets, while xarray, GDAL/QGIS and MATLAB turn either into a missing value.
+FLOAT_FILL = -9999.0
+
+LAYERS = (
+    Layer(
+        name="soil_moisture",
+        field="soil_moisture",
+        dtype="float32",
+        fill=FLOAT_FILL,
+        valid_range=(0.0, 1.0),
+        units="m3 m-3",
+        standard_name="volume_fraction_of_condensed_water_in_soil",
+        long_name="Daily mean volumetric soil moisture, 0-5 cm",
+        content_type="modelResult",
+        comment="Read together with quality_flag; 0 there means use without a second thought.",
+        extra={
+            "cell_methods": "time: mean area: mean where land depth: mean",
+            "ancillary_variables": "soil_moisture_uncertainty quality_flag",
+        },
+    ),
+    Layer(
+        name="soil_moisture_uncertainty",
+        field="uncertainty",
+        dtype="float32",
+        fill=FLOAT_FILL,
+        valid_range=(0.0, 1.0),
+        units="m3 m-3",
+        standard_name="volume_fraction_of_condensed_water_in_soil standard_error",
+        long_name="Total standard uncertainty of soil_moisture",
+        content_type="qualityInformation",
+        comment="One standard deviation.",
+    ),
+    Layer(
+        name="quality_flag",
+        field="quality_flag",
+        dtype="uint8",
+        fill=255,
+        valid_range=(0, ALL_BITS),
+        units="1",
+        standard_name="quality_flag",
+        long_name="Quality of soil_moisture, a sum of flag_masks",
+        content_type="qualityInformation",
+        comment="Values are kept and flagged, not removed; 0 means use without a second thought.",
+        extra=FLAG_ATTRIBUTES,
+    ),
+)
+
+
+def layer_values(daily_map: DailyMap, layer: Layer) -> NDArray[Any] | None:
+    """Return a layer's values on cells, shape (n_cell,), or None where the map has none."""
+    values: NDArray[Any] | None = getattr(daily_map, layer.field)
+    return values

@@ -1,0 +1,311 @@
+"""The published file: NetCDF-4 with CF-1.11 and ACDD-1.3 metadata, written and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from msm.archive.attributes import crs_attributes, global_attributes, lineage_of
+from msm.archive.daily_map import DailyMap, Lineage
+from msm.archive.layers import LAYERS, Layer, layer_values
+from msm.errors import MsmError
+from msm.grid.domain import Window
+from msm.grid.ease import M09, unproject
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+DEPTH = (0.0, 0.05)
+"""Top and bottom of the soil layer, m."""
+
+CHUNK = 156
+"""Cells per side of a chunk: CONUS is 2 x 4 of them, and a point reads about 30 kB."""
+
+DEFLATE = 2
+"""Deflate level: 4 takes half as long again and saves 2 %, 9 five times as long and saves 4 %."""
+
+SIGNIFICANT_DIGIT = 4
+"""Decimals of floating-point layers: kept to 2**-14 = 6.1e-5, below what inference can promise."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Which publication of a day a file is."""
+
+    number: int = 1
+    """1 for the first, one more for each replacement."""
+    replaces: str | None = None
+    """SHA-256 of the file that this one replaces."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a published file says about itself, without its maps."""
+
+    stem: str
+    """File name without suffix."""
+    title: str
+    domain: str
+    day: date
+    created: datetime
+    product_version: str
+    revision: Revision
+    lineage: Lineage
+    mask_version: str
+    mask_sha256: str
+    shape: tuple[int, int]
+    """Rows and columns."""
+    bounds: tuple[float, float, float, float]
+    """Outer edges left, bottom, right, top in the EASE-2 plane, m."""
+    bbox: tuple[float, float, float, float]
+    """Outer edges west, south, east, north, degrees."""
+
+
+def write(path: Path, daily_map: DailyMap, revision: Revision | None = None) -> None:
+    """Write a day's map to a new file, in place: `msm.archive.store` gives it a temporary name.
+
+    Parameters
+    ----------
+    path
+        File to make; one that exists is overwritten.
+    daily_map
+        The map and its lineage.
+    revision
+        Which publication of the day this is; the first where left out.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written.
+    """
+    attributes = global_attributes(daily_map, datetime.now(UTC).replace(microsecond=0))
+    revision = revision or Revision()
+    attributes["product_revision"] = np.int32(revision.number)
+    if revision.replaces:
+        attributes["replaces_sha256"] = revision.replaces
+    try:
+        with netCDF4.Dataset(path, "w", format="NETCDF4") as dataset:
+            dataset.set_auto_mask(False)
+            dataset.setncatts(attributes)
+            _write_coordinates(dataset, daily_map)
+            for layer in LAYERS:
+                _write_layer(dataset, daily_map, layer)
+    except RuntimeError as error:
+        # The HDF5 library reports a full disk and the like as RuntimeError.
+        raise OSError(f"{path} could not be written: {error}") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read what a published file says about itself.
+
+    Raises
+    ------
+    MsmError
+        If the file does not open or is not one of msm's.
+    """
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            attributes: dict[str, Any] = {n: dataset.getncattr(n) for n in dataset.ncattrs()}
+            x, y = (np.asarray(dataset[name][:], np.float64) for name in ("x_bnds", "y_bnds"))
+        return _header(path.stem, attributes, x, y)
+    except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
+        raise MsmError(
+            f"{path} is not a readable map of msm ({error}): publish its day again."
+        ) from error
+
+
+def _header(
+    stem: str, attributes: Mapping[str, Any], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> Header:
+    left, right, top, bottom = x[0, 0], x[-1, 1], y[0, 0], y[-1, 1]
+    (south, north), (west, east) = unproject([left, right], [bottom, top])
+    return Header(
+        stem=stem,
+        title=attributes["title"],
+        domain=attributes["domain"],
+        day=datetime.fromisoformat(attributes["time_coverage_start"]).date(),
+        created=datetime.fromisoformat(attributes["date_created"]),
+        product_version=attributes["product_version"],
+        revision=Revision(int(attributes["product_revision"]), attributes.get("replaces_sha256")),
+        lineage=lineage_of(attributes),
+        mask_version=attributes["mask_version"],
+        mask_sha256=attributes["mask_sha256"],
+        shape=(len(y), len(x)),
+        bounds=(float(left), float(bottom), float(right), float(top)),
+        bbox=(float(west), float(south), float(east), float(north)),
+    )
+
+
+def _write_coordinates(dataset: netCDF4.Dataset, daily_map: DailyMap) -> None:
+    domain = daily_map.domain
+    rows, cols = domain.shape
+    for name, size in (("time", None), ("y", rows), ("x", cols), ("bnds", 2), ("corner", 4)):
+        dataset.createDimension(name, size)
+
+    midnight = datetime.combine(daily_map.day, datetime.min.time(), UTC)
+    start = (midnight - EPOCH).days
+    _variable(
+        dataset,
+        "time",
+        [start + 0.5],
+        ("time",),
+        standard_name="time",
+        long_name="middle of the UTC day",
+        units=f"days since {EPOCH:%Y-%m-%d %H:%M:%S}",
+        calendar="standard",
+        units_metadata="leap_seconds: none",
+        axis="T",
+        bounds="time_bnds",
+    )
+    _variable(dataset, "time_bnds", [[start, start + 1.0]], ("time", "bnds"))
+
+    window = domain.window
+    for name, edges, axis in (
+        ("y", M09.y_edges[window.row0 : window.row1 + 1], "Y"),
+        ("x", M09.x_edges[window.col0 : window.col1 + 1], "X"),
+    ):
+        _variable(
+            dataset,
+            name,
+            getattr(domain, name),
+            (name,),
+            standard_name=f"projection_{name}_coordinate",
+            long_name=f"{name} of the cell centre in the EASE-2 plane",
+            units="m",
+            axis=axis,
+            bounds=f"{name}_bnds",
+        )
+        _variable(dataset, f"{name}_bnds", np.stack([edges[:-1], edges[1:]], 1), (name, "bnds"))
+
+    lat, lon = M09.lat[window.row0 : window.row1], M09.lon[window.col0 : window.col1]
+    for name, values, long_name, units in (
+        ("lat", np.repeat(lat[:, None], cols, axis=1), "latitude", "degrees_north"),
+        ("lon", np.repeat(lon[None, :], rows, axis=0), "longitude", "degrees_east"),
+    ):
+        _variable(
+            dataset,
+            name,
+            values,
+            ("y", "x"),
+            standard_name=long_name,
+            long_name=f"{long_name} of the cell centre",
+            units=units,
+            bounds=f"{name}_bnds",
+        )
+    for name, four in zip(("lat_bnds", "lon_bnds"), corners(window), strict=True):
+        _variable(dataset, name, four, ("y", "x", "corner"))
+
+    _variable(
+        dataset,
+        "depth",
+        sum(DEPTH) / 2,
+        (),
+        standard_name="depth",
+        long_name="middle of the soil layer, below the surface",
+        units="m",
+        positive="down",
+        axis="Z",
+        bounds="depth_bnds",
+    )
+    _variable(dataset, "depth_bnds", DEPTH, ("bnds",))
+    crs = dataset.createVariable("crs", "i4")
+    crs[...] = 0
+    crs.setncatts(crs_attributes(domain))
+
+
+def corners(window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return latitude and longitude of the cells' corners, counter-clockwise from south-west.
+
+    CDO needs them for conservative remapping. Single precision places them to 1 m; the exact edges
+    are `x_bnds` and `y_bnds`.
+
+    Returns
+    -------
+    lat, lon
+        Degrees, each of shape (rows, cols, 4).
+    """
+    y, x = M09.y_edges[window.row0 : window.row1 + 1], M09.x_edges[window.col0 : window.col1 + 1]
+    lat, lon = unproject(0.0, y)[0].astype(np.float32), unproject(x, 0.0)[1].astype(np.float32)
+    north, south, west, east = lat[:-1], lat[1:], lon[:-1], lon[1:]
+    shape = (north.size, west.size, 4)
+    return (
+        np.broadcast_to(np.stack([south, south, north, north], 1)[:, None, :], shape),
+        np.broadcast_to(np.stack([west, east, east, west], 1)[None, :, :], shape),
+    )
+
+
+def _variable(
+    dataset: netCDF4.Dataset,
+    name: str,
+    values: ArrayLike,
+    dimensions: tuple[str, ...],
+    **attributes: str,
+) -> None:
+    """Write one coordinate, in double precision unless it comes in single."""
+    values = np.asarray(values)
+    dtype = "f4" if values.dtype == np.float32 else "f8"
+    storage: dict[str, Any] = {}
+    if dimensions[:2] == ("y", "x"):
+        storage = _storage(dataset, dimensions)
+    elif dimensions[:1] == ("time",):
+        storage = {"chunksizes": (1, *(len(dataset.dimensions[d]) for d in dimensions[1:]))}
+    variable = dataset.createVariable(name, dtype, dimensions, **storage)
+    variable[...] = values
+    variable.setncatts({**attributes, "coverage_content_type": "coordinate"})
+
+
+def _write_layer(dataset: netCDF4.Dataset, daily_map: DailyMap, layer: Layer) -> None:
+    values = layer_values(daily_map, layer)
+    if values is None:
+        return
+    fill = np.dtype(layer.dtype).type(layer.fill)
+    dimensions = ("time", "y", "x")
+    floating = np.issubdtype(layer.dtype, np.floating)
+    variable = dataset.createVariable(
+        layer.name,
+        layer.dtype,
+        dimensions,
+        fill_value=fill,
+        least_significant_digit=SIGNIFICANT_DIGIT if floating else None,
+        **_storage(dataset, dimensions),
+    )
+    variable.setncatts(
+        {
+            "standard_name": layer.standard_name,
+            "long_name": layer.long_name,
+            "units": layer.units,
+            "valid_range": np.array(layer.valid_range, layer.dtype),
+            "coordinates": "lat lon depth",
+            "grid_mapping": "crs",
+            "coverage_content_type": layer.content_type,
+            "comment": layer.comment,
+            **_extra(layer, daily_map),
+        }
+    )
+    known = np.where(np.isnan(values), fill, values) if floating else values
+    variable[0] = daily_map.domain.to_map(known, fill)
+
+
+def _extra(layer: Layer, daily_map: DailyMap) -> dict[str, Any]:
+    """Return a layer's own attributes, naming as ancillary only layers that are there."""
+    extra = dict(layer.extra)
+    if names := extra.get("ancillary_variables"):
+        there = {other.name for other in LAYERS if layer_values(daily_map, other) is not None}
+        extra["ancillary_variables"] = " ".join(n for n in names.split() if n in there)
+    return extra
+
+
+def _storage(dataset: netCDF4.Dataset, dimensions: tuple[str, ...]) -> dict[str, Any]:
+    sizes = {"time": 1, "corner": 4}
+    sizes |= {d: min(CHUNK, len(dataset.dimensions[d])) for d in ("y", "x")}
+    return {
+        "compression": "zlib",
+        "complevel": DEFLATE,
+        "shuffle": True,
+        "chunksizes": tuple(sizes[d] for d in dimensions),
+    }

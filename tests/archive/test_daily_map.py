@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from msm.archive.daily_map import InputRecord, Lineage
+from msm.errors import MsmError
+
+
+def test_a_map_of_another_shape_or_type_is_refused(make_map):
+    good = make_map()
+    with pytest.raises(MsmError, match="one value for each cell"):
+        replace(good, soil_moisture=good.soil_moisture[:-1])
+    with pytest.raises(MsmError, match="soil_moisture of 2016-04-01 has shape"):
+        replace(good, soil_moisture=good.soil_moisture.astype(np.float64))
+    with pytest.raises(MsmError, match="quality_flag"):
+        replace(good, quality_flag=good.quality_flag.astype(np.int16))
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, np.inf])
+def test_impossible_soil_moisture_is_refused(make_map, value):
+    values = make_map().soil_moisture.copy()
+    values[7] = value
+    with pytest.raises(MsmError, match=r"outside 0\.0 to 1\.0 m3 m-3 at 1 cells"):
+        replace(make_map(), soil_moisture=values)
+
+
+def test_unknown_flag_bits_are_refused(make_map):
+    flags = make_map().quality_flag.copy()
+    flags[0] = 128
+    with pytest.raises(MsmError, match="quality_flag"):
+        replace(make_map(), quality_flag=flags)
+
+
+def test_lineage_refuses_what_it_does_not_know(make_map):
+    lineage = make_map().lineage
+    with pytest.raises(ValidationError, match="weather"):
+        Lineage(**{**lineage.model_dump(), "weather": "fine"})
+    with pytest.raises(ValidationError, match="fingerprint"):
+        Lineage(**{**lineage.model_dump(), "fingerprint": "abc"})
+    with pytest.raises(ValidationError, match="status"):
+        Lineage(**{**lineage.model_dump(), "status": "nearly final"})
+    with pytest.raises(ValidationError, match="timezone"):
+        InputRecord(**{**lineage.inputs[0].model_dump(), "production": "2020-01-01T00:00:00"})

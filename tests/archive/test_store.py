@@ -1,0 +1,325 @@
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+from datetime import date
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from msm.archive import quicklook, store
+from msm.archive.naming import domain_label, map_path
+from msm.archive.validate import sha256_of_file, validate
+from msm.errors import MsmError
+
+DAY = date(2016, 4, 1)
+STEPS = 40
+"""More than the renames and flushes of one publication."""
+
+
+def content(path: Path) -> dict:
+    """Return what makes two files the same: data variables, flags and fingerprint."""
+    with netCDF4.Dataset(path) as dataset:
+        dataset.set_auto_maskandscale(False)
+        return {name: v[...].tobytes() for name, v in dataset.variables.items()} | {
+            "fingerprint": dataset.fingerprint,
+            "revision": int(dataset.product_revision),
+        }
+
+
+def assert_sound(archive: Path, domain: str) -> None:
+    """Every published day is whole, and every side-car agrees with the files."""
+    folder = archive / domain_label(domain)
+    days = store.published_days(archive, domain)
+    changes = [json.loads(line) for line in (folder / "changes.jsonl").read_text().splitlines()]
+    for day in days:
+        path = map_path(archive, domain, day)
+        record = store.read_item(archive, domain, day)
+        assert validate(path) == []
+        assert record is not None
+        assert record.sha256 == sha256_of_file(path)
+        assert record.picture_sha256 == sha256_of_file(record.picture)
+        assert quicklook.drawn_from(record.picture) == record.sha256
+        assert record.fingerprint == store.fingerprint_of(archive, domain, day)
+        assert [c["sha256"] for c in changes].count(record.sha256) == 1
+        sums = (path.parent / "SHA256SUMS").read_text().splitlines()
+        assert f"{record.sha256}  {path.name}" in sums
+        assert f"{record.picture_sha256}  {record.picture.name}" in sums
+        links = json.loads((path.parent / "catalog.json").read_text())["links"]
+        assert f"./{path.stem}.json" in [link["href"] for link in links]
+    latest = json.loads((folder / "latest.json").read_text())
+    assert latest["day"] == str(days[-1])
+    assert latest["sha256"] == sha256_of_file(folder / latest["file"])
+    assert not list(archive.rglob(".*.tmp"))
+
+
+def in_child(work, *arguments) -> int:
+    """Run something in a forked process and return its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def publish_and_die(archive, daily_map, step, after):
+    """Publish, and kill this process at the given rename, flush or small write.
+
+    A rename or flush is cut off before or after it happens, a write in its middle.
+    """
+    seen = 0
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def deadly(call):
+        def wrapped(*arguments):
+            nonlocal seen
+            seen += 1
+            if seen == step and not after:
+                die()
+            call(*arguments)
+            if seen == step:
+                die()
+
+        return wrapped
+
+    write_bytes = Path.write_bytes
+
+    def half_write(path, content):
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            write_bytes(path, content[: len(content) // 2])
+            die()
+        return write_bytes(path, content)
+
+    os.replace, os.fsync, Path.write_bytes = deadly(os.replace), deadly(os.fsync), half_write
+    store.publish(archive, daily_map)
+    os._exit(0)
+
+
+def assert_nothing_half(archive: Path) -> None:
+    """Whatever a reader can see is whole."""
+    for path in archive.rglob("[!.]*"):
+        if path.suffix == ".json":
+            assert json.loads(path.read_text()), path
+        elif path.suffix == ".png":
+            assert quicklook.drawn_from(path), path
+        elif path.suffix == ".nc":
+            assert content(path), path
+        elif path.name == "SHA256SUMS":
+            assert path.read_text().endswith("\n"), path
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch):
+    """Draw a plain square: the steps are under test, and hundreds of pictures take minutes."""
+
+    def draw(source, target, sha256):
+        assert source.is_file()
+        image = Image.new("RGB", (8, 8))
+        text = PngInfo()
+        text.add_text(quicklook.SOURCE_KEY, sha256)
+        image.save(target, "png", pnginfo=text)
+
+    monkeypatch.setattr(quicklook, "draw", draw)
+
+
+def test_publishing_makes_everything_that_belongs_to_a_day(tmp_path, make_map, domain):
+    published = store.publish(tmp_path, make_map(DAY))
+    assert published.changed
+    assert (published.revision, published.replaced_sha256) == (1, None)
+    assert published.day == DAY
+    assert_sound(tmp_path, domain.name)
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
+        ".lock",
+        "catalog.json",
+        "box_41N_47N_90W_84W/.lock",
+        "box_41N_47N_90W_84W/changes.jsonl",
+        "box_41N_47N_90W_84W/collection.json",
+        "box_41N_47N_90W_84W/latest.json",
+        "box_41N_47N_90W_84W/2016/04/SHA256SUMS",
+        "box_41N_47N_90W_84W/2016/04/catalog.json",
+        *(
+            f"box_41N_47N_90W_84W/2016/04/MSM-SM-D-M09-box_41N_47N_90W_84W-20160401-v1.0.{s}"
+            for s in ("nc", "json", "png")
+        ),
+    }
+
+
+def test_the_same_fingerprint_changes_nothing(tmp_path, make_map):
+    first = store.publish(tmp_path, make_map(DAY))
+    before = {
+        p: (p.read_bytes(), p.stat().st_mtime_ns)
+        for p in tmp_path.rglob("*.*")
+        if p.is_file() and p.name != ".lock"
+    }
+    again = store.publish(tmp_path, make_map(DAY))
+    assert not again.changed
+    assert again.sha256 == first.sha256
+    assert before == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before}
+
+
+def test_a_replacement_counts_and_names_what_it_replaces(tmp_path, make_map, domain):
+    first = store.publish(tmp_path, make_map(DAY, seed=0))
+    second = store.publish(tmp_path, make_map(DAY, seed=1))
+    assert second.changed
+    assert (second.revision, second.replaced_sha256) == (2, first.sha256)
+    with netCDF4.Dataset(second.path) as dataset:
+        assert dataset.product_revision == 2
+        assert dataset.replaces_sha256 == first.sha256
+    changes = (second.path.parents[2] / "changes.jsonl").read_text().splitlines()
+    assert [json.loads(c)["replaces"] for c in changes] == [None, first.sha256]
+    assert_sound(tmp_path, domain.name)
+
+
+def test_a_final_map_is_not_replaced_by_a_provisional_one(tmp_path, make_map, domain):
+    final = store.publish(tmp_path, make_map(DAY, status="final"))
+    with pytest.raises(store.PublishRefused, match="not replaced by a provisional map"):
+        store.publish(tmp_path, make_map(DAY, seed=1, status="provisional"))
+    assert store.read_item(tmp_path, domain.name, DAY).sha256 == final.sha256
+    assert_sound(tmp_path, domain.name)
+
+
+def test_a_provisional_map_becomes_final_with_the_same_values(tmp_path, make_map):
+    store.publish(tmp_path, make_map(DAY, status="provisional"))
+    final = store.publish(tmp_path, make_map(DAY, status="final"))
+    assert (final.changed, final.status, final.revision) == (True, "final", 2)
+    late = store.publish(tmp_path, make_map(DAY, status="provisional"))
+    assert (late.changed, late.status) == (False, "final")
+
+
+def test_latest_never_moves_back(tmp_path, make_map, domain):
+    for day in (date(2016, 4, 30), date(2016, 5, 1), date(2015, 12, 31)):
+        store.publish(tmp_path, make_map(day, seed=day.toordinal()))
+    latest = json.loads((tmp_path / "box_41N_47N_90W_84W" / "latest.json").read_text())
+    assert latest["day"] == "2016-05-01"
+    days = [date(2015, 12, 31), date(2016, 4, 30), date(2016, 5, 1)]
+    assert store.published_days(tmp_path, domain.name) == days
+    assert_sound(tmp_path, domain.name)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("replacing", [False, True], ids=["first", "replacement"])
+def test_killed_at_any_step_and_run_again(tmp_path, make_map, domain, replacing, after):
+    """kill -9 at every rename and flush, then the same call: the same file, never half of one."""
+    daily_map = make_map(DAY, seed=7)
+    start, whole = tmp_path / "start", tmp_path / "whole"
+    start.mkdir()
+    earlier = store.publish(start, make_map(DAY, seed=6)).sha256 if replacing else None
+    shutil.copytree(start, whole)
+    expected = content(store.publish(whole, daily_map).path)
+
+    for step in range(1, STEPS):
+        archive = tmp_path / f"killed-{step}"
+        shutil.copytree(start, archive)
+        code = in_child(publish_and_die, archive, daily_map, step, after)
+        assert_nothing_half(archive)
+        path = map_path(archive, domain.name, DAY)
+        there = sha256_of_file(path) if path.exists() else None
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        published = store.publish(archive, daily_map)
+        assert content(published.path) == expected, f"after a kill at step {step}"
+        if there not in {None, earlier}:
+            assert not published.changed, "a file that was in place is not made again"
+            assert published.sha256 == there
+        assert_sound(archive, domain.name)
+    assert 12 < step < STEPS, "the publication was not killed at every step"
+
+
+def test_resume_completes_a_day_without_its_map(tmp_path, make_map, domain):
+    published = store.publish(tmp_path, make_map(DAY))
+    assert store.resume(tmp_path, domain.name, date(2016, 4, 2)) is None
+    for path in (published.item, published.picture, published.path.parent / "SHA256SUMS"):
+        path.unlink()
+    changes = published.path.parents[2] / "changes.jsonl"
+    changes.write_text(changes.read_text()[:-20])
+    record = store.resume(tmp_path, domain.name, DAY)
+    assert record is not None
+    assert record.sha256 == published.sha256
+    assert_sound(tmp_path, domain.name)
+
+
+def test_a_damaged_file_is_found_and_replaced(tmp_path, make_map, domain):
+    published = store.publish(tmp_path, make_map(DAY))
+    damaged = bytearray(published.path.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    published.path.write_bytes(damaged)
+    assert any("is not the file that" in problem for problem in validate(published.path))
+    assert store.resume(tmp_path, domain.name, DAY) is None
+    mended = store.publish(tmp_path, make_map(DAY, status="provisional"))
+    assert (mended.changed, mended.revision) == (True, 2)
+    assert mended.replaced_sha256 == published.sha256
+    assert_sound(tmp_path, domain.name)
+
+
+def publish_on_a_full_disk(archive, daily_map, limit):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        store.publish(archive, daily_map)
+    except MsmError as error:
+        os._exit(3 if "run the day again" in str(error) else 4)
+    os._exit(0)
+
+
+@pytest.mark.parametrize("limit", [0, 4_000, 60_000], ids=lambda n: f"{n} bytes")
+def test_no_room_left_leaves_what_was_there(tmp_path, make_map, domain, limit):
+    """A write that stops half-way, as on a full disk, shows nothing and loses nothing."""
+    store.publish(tmp_path, make_map(DAY, seed=0))
+    before = content(map_path(tmp_path, domain.name, DAY))
+    assert in_child(publish_on_a_full_disk, tmp_path, make_map(DAY, seed=1), limit) == 3
+    assert content(map_path(tmp_path, domain.name, DAY)) == before
+    assert_sound(tmp_path, domain.name)
+
+
+def publish_many(archive, maps):
+    for daily_map in maps:
+        store.publish(archive, daily_map)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, make_map, domain):
+    days = [date(2016, 4, n) for n in range(1, 5)]
+    maps = [make_map(day, seed=day.day) for day in days]
+    fork = multiprocessing.get_context("fork")
+    runs = [
+        fork.Process(target=publish_many, args=(tmp_path, order)) for order in (maps, maps[::-1])
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+        assert run.exitcode == 0
+    assert store.published_days(tmp_path, domain.name) == days
+    changes = (tmp_path / "box_41N_47N_90W_84W" / "changes.jsonl").read_text().splitlines()
+    assert len(changes) == len(days)
+    assert_sound(tmp_path, domain.name)
+
+
+def test_leftovers_of_a_killed_run_are_swept_away(tmp_path, make_map):
+    published = store.publish(tmp_path, make_map(DAY))
+    leftover = published.path.with_name(f".{published.path.name}.tmp")
+    leftover.write_bytes(b"half a file")
+    store.publish(tmp_path, make_map(DAY))
+    assert not leftover.exists()
+
+
+def test_a_map_that_fails_its_own_check_is_not_published(tmp_path, make_map, domain):
+    nothing = make_map(DAY)
+    nothing.soil_moisture[:] = np.nan
+    with pytest.raises(MsmError, match="soil_moisture holds no value at all"):
+        store.publish(tmp_path, nothing)
+    assert store.published_days(tmp_path, domain.name) == []
+    assert not list(tmp_path.rglob(".*.tmp"))
+    assert not list(tmp_path.rglob("*.nc"))
