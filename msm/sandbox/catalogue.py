@@ -1,0 +1,292 @@
+"""Which granules the sandbox has: their names, times, revisions, and UMM-G records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from msm.errors import MsmError
+from msm.sandbox.granules import Facts, Product, products
+from msm.sandbox.weather import Weather
+
+STATIC_START = datetime(2015, 3, 31, tzinfo=UTC)
+"""Time that static granules are filed under; they hold for the rest of the mission."""
+
+UMM_G = {
+    "URL": "https://cdn.earthdata.nasa.gov/umm/granule/v1.6.6",
+    "Name": "UMM-G",
+    "Version": "1.6.6",
+}
+
+
+@dataclass(frozen=True)
+class Granule:
+    """One granule as the catalogue has it."""
+
+    product: Product
+    stamp: datetime
+    """Its own time."""
+    counter: int
+    """Counter in its name, where it has one."""
+    content: int
+    """Which values it has: 1 for the first production's."""
+    revision: int
+    """Revision of its record."""
+    produced: datetime
+    """Production and revision time."""
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return self.product.name(self.stamp, self.counter)
+
+    @property
+    def begin(self) -> datetime:
+        """Start of the time it is filed under."""
+        return self.stamp
+
+    @property
+    def end(self) -> datetime:
+        """End of the time it is filed under."""
+        cadence = self.product.layout.cadence
+        if cadence == "static":
+            return datetime(2100, 1, 1, tzinfo=UTC)
+        length = timedelta(hours=1) if cadence == "hourly" else timedelta(days=1)
+        return self.stamp + length - timedelta(milliseconds=1)
+
+    @property
+    def concept_id(self) -> str:
+        """CMR's id of the granule, the same for all its revisions."""
+        number = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:5], "big")
+        return f"G{number % 10**10:010d}-{self.product.layout.provider}"
+
+    @property
+    def path(self) -> str:
+        """Where the data host has it, below its root."""
+        layout = self.product.layout
+        return f"{layout.product}/{layout.version}/{self.stamp:%Y/%m/%d}/{self.name}"
+
+
+class Catalogue:
+    """The granules of all products, as weather, revisions and withheld names give them."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.first_day, self.last_day = weather.first_day, weather.last_day
+        self._revised: dict[tuple[str, datetime], tuple[Granule, ...]] = {}
+        self._withheld: set[str] = set()
+
+    def reset(self) -> None:
+        """Forget all revisions and give out everything again."""
+        self._revised.clear()
+        self._withheld.clear()
+
+    def within(
+        self, product: Product, begin: datetime | None, end: datetime | None
+    ) -> Iterator[Granule]:
+        """Yield a product's granules that touch a time window, bounds included, in order."""
+        for stamp in self._stamps(product, begin, end):
+            for granule in self._at(product, stamp):
+                if not self._withheld or granule.name not in self._withheld:
+                    yield granule
+
+    def named(self, name: str) -> Granule | None:
+        """Return the granule of a file name, None where there is none to be had."""
+        if name in self._withheld:
+            return None
+        return next((granule for granule in self._same_time(name) if granule.name == name), None)
+
+    def withhold(self, name: str) -> None:
+        """Take a granule out of the catalogue and off the data host."""
+        self._withheld.add(self._known(name).name)
+
+    def restore(self, name: str) -> None:
+        """Give a withheld granule out again."""
+        self._withheld.discard(name)
+
+    def revise(self, name: str, *, changed: bool, produced: datetime | None) -> Granule:
+        """Publish a granule again.
+
+        Parameters
+        ----------
+        name
+            File name of the granule.
+        changed
+            Whether the values are new. Then a product that counts its productions gets a granule
+            of a new name beside the old; another gets a new file of the same name. Otherwise only
+            the record is touched.
+        produced
+            Production time, by default a day after the last.
+
+        Raises
+        ------
+        MsmError
+            If there is no such granule.
+        """
+        old = self._known(name)
+        others = self._at(old.product, old.stamp)
+        produced = produced or max(granule.produced for granule in others) + timedelta(days=1)
+        beside = changed and old.product.counted
+        new = replace(
+            old,
+            counter=max(granule.counter for granule in others) + 1 if beside else old.counter,
+            content=max(granule.content for granule in others) + 1 if changed else old.content,
+            revision=1 if beside else old.revision + 1,
+            produced=produced,
+        )
+        kept = others if beside else tuple(granule for granule in others if granule != old)
+        self._revised[old.product.layout.product, old.stamp] = (*kept, new)
+        return new
+
+    def _known(self, name: str) -> Granule:
+        granule = self.named(name)
+        if granule is None:
+            raise MsmError(f"The sandbox has no granule {name!r}.")
+        return granule
+
+    def _same_time(self, name: str) -> tuple[Granule, ...]:
+        for product in products().values():
+            if product.layout.matches(name):
+                stamp = product.layout.time_of(name) or STATIC_START
+                if stamp in self._stamps(product, stamp, stamp):
+                    return self._at(product, stamp)
+        return ()
+
+    def _at(self, product: Product, stamp: datetime) -> tuple[Granule, ...]:
+        due = timedelta(days=product.layout.latency.due_days)
+        first = Granule(product, stamp, 1, 1, 1, stamp + due)
+        return self._revised.get((product.layout.product, stamp), (first,))
+
+    def _stamps(
+        self, product: Product, begin: datetime | None, end: datetime | None
+    ) -> list[datetime]:
+        if product.layout.cadence == "static":
+            return [STATIC_START]
+        hourly = product.layout.cadence == "hourly"
+        step = timedelta(hours=1) if hourly else timedelta(days=1)
+        first = _midnight(self.first_day)
+        # The rain of the last day ends in the first hour of the next.
+        last = _midnight(self.last_day) + (timedelta(days=1) if hourly else timedelta(0))
+        count = (last - first) // step
+        low = 0 if begin is None else max((begin - first) // step, 0)
+        high = count if end is None else min((end - first) // step, count)
+        return [first + step * index for index in range(low, high + 1)]
+
+
+def granule_record(granule: Granule, facts: Facts, data_url: str) -> dict[str, Any]:
+    """Describe a granule as CMR does, in UMM-G.
+
+    Parameters
+    ----------
+    granule
+        The granule.
+    facts
+        Size and checksum of its file.
+    data_url
+        Root of the data host, with a slash at its end.
+    """
+    layout = granule.product.layout
+    name, url = granule.name, data_url + granule.path
+    identifier = {"IdentifierType": "ProducerGranuleId", "Identifier": name}
+    if layout.cadence == "hourly":
+        box = {
+            "WestBoundingCoordinate": -125.0,
+            "NorthBoundingCoordinate": 53.0,
+            "EastBoundingCoordinate": -67.0,
+            "SouthBoundingCoordinate": 25.0,
+        }
+    else:
+        box = {
+            "WestBoundingCoordinate": -180.0,
+            "NorthBoundingCoordinate": 85.04450,
+            "EastBoundingCoordinate": 180.0,
+            "SouthBoundingCoordinate": -85.04450,
+        }
+    return {
+        "meta": {
+            "concept-type": "granule",
+            "concept-id": granule.concept_id,
+            "revision-id": granule.revision,
+            "native-id": name,
+            "collection-concept-id": granule.product.collection,
+            "provider-id": layout.provider,
+            "format": "application/vnd.nasa.cmr.umm+json",
+            "revision-date": _iso(granule.produced),
+        },
+        "umm": {
+            "GranuleUR": name,
+            "CollectionReference": {"ShortName": layout.product, "Version": layout.version},
+            "RelatedUrls": [
+                {"URL": url, "Type": "GET DATA", "MimeType": "application/x-hdf5"},
+                {
+                    "URL": f"s3://msm-sandbox/{granule.path}",
+                    "Type": "GET DATA VIA DIRECT ACCESS",
+                },
+            ],
+            "DataGranule": {
+                "DayNightFlag": "Unspecified",
+                "ProductionDateTime": _iso(granule.produced),
+                "Identifiers": [identifier],
+                "ArchiveAndDistributionInformation": [
+                    {
+                        "Name": name,
+                        "Size": facts.size / 2**20,
+                        "SizeUnit": "MB",
+                        "SizeInBytes": facts.size,
+                        "Format": "HDF5",
+                        "Checksum": {"Value": facts.sha256, "Algorithm": "SHA-256"},
+                    }
+                ],
+            },
+            "TemporalExtent": {
+                "RangeDateTime": {
+                    "BeginningDateTime": _iso(granule.begin),
+                    "EndingDateTime": _iso(granule.end),
+                }
+            },
+            "SpatialExtent": {
+                "HorizontalSpatialDomain": {"Geometry": {"BoundingRectangles": [box]}}
+            },
+            "ProviderDates": [
+                {"Date": _iso(granule.produced), "Type": "Insert"},
+                {"Date": _iso(granule.produced), "Type": "Update"},
+            ],
+            "MetadataSpecification": UMM_G,
+        },
+    }
+
+
+def collection_record(product: Product) -> dict[str, Any]:
+    """Describe a product's collection as CMR does, in UMM-C, as far as clients look at it."""
+    layout = product.layout
+    umm: dict[str, Any] = {
+        "ShortName": layout.product,
+        "Version": layout.version,
+        "EntryTitle": layout.title,
+        "Abstract": f"{layout.title}, simulated by the msm sandbox.",
+        "DataCenters": [{"ShortName": layout.provider, "Roles": ["ARCHIVER"]}],
+        "CollectionProgress": "ACTIVE",
+    }
+    if layout.doi:
+        umm["DOI"] = {"DOI": layout.doi}
+    return {
+        "meta": {
+            "concept-type": "collection",
+            "concept-id": product.collection,
+            "native-id": layout.id,
+            "provider-id": layout.provider,
+            "revision-id": 1,
+            "revision-date": _iso(STATIC_START),
+        },
+        "umm": umm,
+    }
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _iso(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
