@@ -1,0 +1,68 @@
+# The commands of msm. `make` alone lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Two test processes suit two cores; more gain little beside the servers that tests start.
+JOBS ?= 2
+
+# torch is gigabytes, so its release changes on purpose and not with every new lock.
+TORCH := 2.13.0
+# A version without its build (+cpu, +cu130), and without the CUDA parts that torch itself names.
+LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C sort -f
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint replay bench checkpoint image lock clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install -r requirements-dev.lock
+	$(BIN)/python -m pip install --no-deps -e .
+	touch $@
+
+venv: $(READY)  ## set up .venv from the lock files (the others do this themselves)
+
+demo: $(READY)  ## make one map against the embedded sandbox, without credentials
+	$(BIN)/msm demo
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+lint: $(READY)  ## check style, docstrings, types and the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+replay: $(READY)  ## publish two months from real input and compare with SMAP
+	$(BIN)/python -m benchmarks.replay
+
+bench: $(READY)  ## measure regridding and one day against their floors
+	$(BIN)/python -m benchmarks.bench
+
+checkpoint: $(READY)  ## train the checkpoint that the package ships
+	$(BIN)/python -m msm.training
+
+image:  ## build the container image
+	docker build --tag msm .
+
+lock:  ## resolve the dependencies anew and write both lock files
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --editable . torch==$(TORCH)
+	build/lock/bin/python -m pip freeze --exclude msm > build/lock/runtime
+	build/lock/bin/python -m pip install --editable '.[dev]' torch==$(TORCH)
+	build/lock/bin/python -m pip freeze --exclude msm > build/lock/all
+	{ echo "# What msm runs on, exactly. Made by: make lock"; \
+	  < build/lock/runtime $(LOCKED); } > requirements.lock
+	{ echo "# What developing msm needs beside requirements.lock. Made by: make lock"; \
+	  grep -vxFf build/lock/runtime build/lock/all | $(LOCKED); } > requirements-dev.lock
+	rm -rf build/lock
+
+clean:  ## remove what was built, .venv included
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
