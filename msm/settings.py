@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Folder of granules, forcing, statics and states."""
     archive: Path = Path("archive")
     """Folder that is published."""
+    archive_url: str | None = None
+    """Address under which downloaders reach the archive, for links in reports."""
     domain: str = "conus"
     """`conus`, `global`, or `box:SOUTH,NORTH,WEST,EAST`."""
     checkpoint: Path | None = None

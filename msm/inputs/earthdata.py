@@ -241,7 +241,8 @@ class Earthdata:
             return ask()
         except RuntimeError as error:
             # earthaccess turns every answer of CMR that is no success into a RuntimeError.
-            if re.search(r"\b401\b|[Uu]nauthorized|token", str(error)):
+            answer = getattr(error.__cause__, "response", None)
+            if answer is not None and answer.status_code == requests.codes.unauthorized:
                 raise _Refused from None
             raise EarthdataError(
                 f"Earthdata's catalogue fails ({what}: {_without_query(error)}): "

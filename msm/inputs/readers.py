@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,13 +20,27 @@ def _read(short_name: str, version: str, path: Path, names: tuple[str, ...] | No
     return product(short_name, version).read(path, names)
 
 
+def _end_with_parent() -> None:
+    """Let a reading process end when the run that it reads for is killed."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class Readers:
     """A pool of reading processes, used as a context manager and shared by a whole run."""
 
     def __init__(self, processes: int) -> None:
         # Spawned, not forked: a fork would copy the locks of the parent's threads. The processes
         # start with the first granule.
-        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
 
     def __enter__(self) -> Self:
         return self

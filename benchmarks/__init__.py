@@ -1,0 +1,1 @@
+"""What msm reaches, measured by commands that anyone can run again."""

@@ -1,0 +1,179 @@
+"""The main job on real input: `make replay`.
+
+The sandbox replays real NLDAS-2 forcing and SMAP retrievals at 412 cells of 36 km, and the daily
+job publishes 2016-04-01..2016-05-31 over CONUS after a spin-up from 2015-04-01, by the way that
+every granule goes. The published maps, averaged over the 16 cells of 9 km in each cell of 36 km,
+are then compared with SMAP on the same cell-days as the baselines. The checkpoint has seen SMAP of
+2015-04-01..2016-03-31 and nothing of the days that are scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+import warnings
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from msm.archive.naming import map_path
+from msm.grid.ease import M36, children
+from msm.pipeline.daily import daily
+from msm.pipeline.run import open_run
+from msm.sandbox.process import start
+from msm.settings import Settings
+from msm.training.metrics import site_metrics
+
+SPIN_UP = date(2015, 4, 1)
+FIRST, LAST = date(2016, 4, 1), date(2016, 5, 31)
+SMOOTHING_DAYS = 31
+MIN_DAYS = 5
+"""A cell is scored where SMAP saw it on at least so many of the days."""
+
+Series = NDArray[np.float64]
+"""Shape (412 cells, days)."""
+
+
+def make_maps(folder: Path, table: Path) -> dict[str, float]:
+    """Publish every day by the daily job; return what it cost."""
+    days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+    began = time.perf_counter()
+    with start(folder / "sandbox", str(table)) as sandbox, Progress() as bar:
+        os.environ.update(sandbox.environment())
+        settings = Settings(
+            work=folder / "work",
+            archive=folder / "archive",
+            domain="conus",
+            checkpoint=None,
+            mirror=None,
+            spin_up_days=(FIRST - SPIN_UP).days,
+            cmr_url=sandbox.cmr_url,
+            edl_host=sandbox.edl_host,
+        )
+        spin_up = bar.add_task("spin-up", total=(FIRST - SPIN_UP).days)
+        published = bar.add_task("published", total=len(days))
+        with open_run(settings) as run:
+            for day in days:
+                daily(
+                    run,
+                    day,
+                    datetime.now(UTC),
+                    lambda _, done, total: bar.update(
+                        spin_up, completed=done, total=max(total, (FIRST - SPIN_UP).days)
+                    ),
+                )
+                if day == FIRST:
+                    spun_up = time.perf_counter()
+                bar.update(published, advance=1)
+    return {
+        "minutes": (time.perf_counter() - began) / 60,
+        "minutes_of_spin_up": (spun_up - began) / 60,
+        "seconds_per_published_day": (time.perf_counter() - spun_up) / (len(days) - 1),
+        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def published_series(archive: Path, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Series:
+    """Average the maps over the 16 cells of 9 km in each cell of 36 km."""
+    nests = [children(int(r), int(c)) for r, c in zip(*M36.rowcol(lat, lon), strict=True)]
+    series = np.empty((lat.size, (LAST - FIRST).days + 1))
+    for number in range(series.shape[1]):
+        path = map_path(archive, "conus", FIRST + timedelta(days=number))
+        with xr.open_dataset(path) as dataset:
+            values = dataset.soil_moisture.values[0]
+            row0 = _offset(dataset.y.values[0], rows=True)
+            col0 = _offset(dataset.x.values[0], rows=False)
+        for cell, (rows, cols) in enumerate(nests):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+                series[cell, number] = np.nanmean(values[rows - row0, cols - col0])
+    return series
+
+
+def _offset(first: float, *, rows: bool) -> int:
+    from msm.grid.ease import M09
+
+    return int(np.abs((M09.y if rows else M09.x) - first).argmin())
+
+
+def climatology(training: Series, training_days: Series, days: Series) -> Series:
+    """Mean of each cell's training year within 15 days of the day of the year."""
+    out = np.full((training.shape[0], days.size), np.nan)
+    for number, day in enumerate(days):
+        apart = np.abs(training_days - day)
+        near = np.minimum(apart, 366 - apart) <= SMOOTHING_DAYS // 2
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+            out[:, number] = np.nanmean(training[:, near], axis=1)
+    return out
+
+
+def persistence(smap: Series) -> Series:
+    """Last retrieval before each day."""
+    out = np.full_like(smap, np.nan)
+    for number in range(1, smap.shape[1]):
+        before = smap[:, number - 1]
+        out[:, number] = np.where(np.isfinite(before), before, out[:, number - 1])
+    return out
+
+
+def score(archive: Path, data: Path) -> dict[str, dict[str, float]]:
+    """Compare the maps and the baselines with SMAP on the same cell-days."""
+    with xr.open_dataset(data / "conus_pixels" / "conus_v4f1.nc") as table:
+        whole = table.smap_soil_moisture_am.values.astype(np.float64)
+        times = table.time.values.astype("datetime64[D]")
+        lat, lon = table.latitude.values, table.longitude.values
+    with xr.open_dataset(data / "conus_pixels" / "hydrodl_predictions.nc") as peer:
+        chosen = peer.sel(time=slice(str(FIRST), str(LAST)))
+        single = chosen.hydrodl_single_task.values.astype(np.float64)
+        multi = chosen.hydrodl_multi_task.values.astype(np.float64)
+    scored = (times >= np.datetime64(FIRST)) & (times <= np.datetime64(LAST))
+    trained = times < np.datetime64(FIRST)
+    of_year = (times - times.astype("datetime64[Y]")).astype(float)
+    series = {
+        "msm, published maps": published_series(archive, lat, lon),
+        "hydroDL, single task": single,
+        "hydroDL, multi task": multi,
+        "climatology of the training year": climatology(
+            whole[:, trained], of_year[trained], of_year[scored]
+        ),
+        "persistence of the last retrieval": persistence(whole)[:, scored],
+    }
+    truth = whole[:, scored]
+    common = np.isfinite(truth) & np.logical_and.reduce([np.isfinite(s) for s in series.values()])
+    common &= (common.sum(axis=1) >= MIN_DAYS)[:, None]
+    truth = np.where(common, truth, np.nan)
+    table = {
+        name: {
+            "cells": int(common.any(axis=1).sum()),
+            "cell_days": int(common.sum()),
+            **site_metrics(values, truth).medians(),
+        }
+        for name, values in series.items()
+    }
+    return table
+
+
+def main() -> None:
+    """Make the maps and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--folder", type=Path, default=Path("build/replay"))
+    arguments = parser.parse_args()
+    cost = make_maps(arguments.folder, arguments.data / "conus_pixels" / "conus_v4f1.nc")
+    table = score(arguments.folder / "archive", arguments.data)
+    result = {"first": str(FIRST), "last": str(LAST), "cost": cost, "median over cells": table}
+    (arguments.folder / "replay.json").write_text(json.dumps(result, indent=1) + "\n")
+    Console().print_json(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

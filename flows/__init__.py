@@ -1,0 +1,1 @@
+"""Prefect only: it schedules, retries and reports; no science lives here."""

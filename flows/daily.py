@@ -1,0 +1,109 @@
+"""The daily flow: the steps of `msm.pipeline` as Prefect tasks, and a report of the map.
+
+Correctness does not rest on Prefect's state: every step finds what is already done on disk. Between
+tasks go paths and small records, never arrays, and Prefect caches nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from flows.report import address, report
+from msm.inputs.earthdata import EarthdataError, LoginError
+from msm.inputs.nldas import FORA0125_H_2_0
+from msm.pipeline.advance import advance
+from msm.pipeline.inputs import stored_forcing, stored_statics
+from msm.pipeline.publish import publish
+from msm.pipeline.run import check_day, open_run
+from msm.settings import read_settings
+
+RETRY_SECONDS = [60.0, 600.0, 1800.0]
+
+
+def _worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
+    """Retry a server that fails; a wrong token or a day that is not complete stays what it is."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, EarthdataError) and not isinstance(error, LoginError)
+
+
+@task(
+    task_run_name="fetch {day}",
+    retries=len(RETRY_SECONDS),
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_jitter_factor=0.3,
+    retry_condition_fn=_worth_retrying,
+    cache_policy=NO_CACHE,
+)
+def fetch(day: date, domain: str) -> Path:
+    """Fetch the day's granules and store its forcing; the statics too, the first time."""
+    with open_run(read_settings(domain=domain)) as run:
+        stored_statics(run)
+        stored_forcing(run, day)
+        return run.forcing_path(day)
+
+
+@task(task_run_name="advance to {day}", cache_policy=NO_CACHE)
+def advance_to(day: date, domain: str) -> Path:
+    """Advance the chain of states to the day and store its prediction."""
+    logger = get_run_logger()
+    with open_run(read_settings(domain=domain)) as run:
+        return advance(
+            run, day, lambda what, done, total: logger.info("%s %d/%d", what, done, total)
+        )
+
+
+@task(task_run_name="publish {day}", cache_policy=NO_CACHE)
+def publish_day(day: date, domain: str, now: datetime) -> Path:
+    """Publish the day's map."""
+    with open_run(read_settings(domain=domain)) as run:
+        return publish(run, day, now).path
+
+
+@task(task_run_name="report {day}", cache_policy=NO_CACHE)
+def report_day(day: date, domain: str, path: Path) -> dict[str, Any]:
+    """Leave the map and its statistics as artifacts of the run."""
+    settings = read_settings(domain=domain)
+    with open_run(settings) as run:
+        text, statistics = report(run, day, path)
+    key = f"msm-{domain.partition(':')[0]}"
+    create_markdown_artifact(text, key=f"{key}-statistics", description=f"Map of {day}")
+    create_image_artifact(
+        address(settings, path.with_suffix(".png")), key=f"{key}-map", description=f"Map of {day}"
+    )
+    return statistics
+
+
+@flow(name="msm-daily", flow_run_name="daily {domain} {day}", log_prints=False)
+def daily(day: date | None = None, domain: str = "conus") -> Path:
+    """Make one day's map and publish it.
+
+    Parameters
+    ----------
+    day
+        UTC day of the product. By default the newest whose forcing is due at the scheduled time of
+        the run, so that a run that starts late makes the day it was meant for.
+    domain
+        `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
+
+    Returns
+    -------
+    Path
+        The published file.
+    """
+    now = datetime.now(UTC)
+    if day is None:
+        scheduled = runtime.flow_run.scheduled_start_time or now
+        day = (scheduled - timedelta(days=1 + FORA0125_H_2_0.layout.latency.due_days)).date()
+    check_day(day, now)
+    fetch(day, domain)
+    advance_to(day, domain)
+    path = publish_day(day, domain, now)
+    report_day(day, domain, path)
+    return path

@@ -1,0 +1,209 @@
+"""Fields on the cells of a domain, with what they were made from, and the file they are kept in.
+
+A day's forcing and a domain's statics are both of this kind. The files are written once and read
+by replays and training, so that nothing is fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from scipy import ndimage
+
+from msm.errors import MsmError
+from msm.grid.domain import Domain
+from msm.inputs.granule import Granule, GranuleFile
+
+FILL_REACH = 5
+"""Cells from which a value is taken at most where a source has none: 45 km."""
+
+
+class Input(BaseModel):
+    """One granule that fields were made from, or that a newer one replaced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product: str
+    version: str
+    granule: str
+    time: datetime | None
+    size: int
+    checksum: str
+    """`sha256:` and the hash of the file that was read; of a superseded one, what is stated."""
+    production: datetime | None
+    role: Literal["forcing", "statics", "comparison", "superseded"]
+
+    @classmethod
+    def used(cls, file: GranuleFile, role: Literal["forcing", "statics", "comparison"]) -> Input:
+        """Describe a granule that was read."""
+        granule = file.granule
+        return cls(
+            product=granule.product,
+            version=granule.version,
+            granule=granule.name,
+            time=granule.time,
+            size=file.size,
+            checksum=f"sha256:{file.sha256}",
+            production=granule.production,
+            role=role,
+        )
+
+    @classmethod
+    def passed_over(cls, granule: Granule) -> Input:
+        """Describe a granule that a newer production of the same time replaced."""
+        return cls(
+            product=granule.product,
+            version=granule.version,
+            granule=granule.name,
+            time=granule.time,
+            size=granule.size or 0,
+            checksum=":".join(granule.checksum) if granule.checksum else "not stated",
+            production=granule.production,
+            role="superseded",
+        )
+
+
+_INPUTS = TypeAdapter(tuple[Input, ...])
+
+
+@dataclass(frozen=True, eq=False)
+class CellFields:
+    """Named fields on the cells of one domain."""
+
+    mask_sha256: str
+    """`Domain.mask_sha256` of the cells."""
+    day: date | None
+    """UTC day of a forcing; None for statics."""
+    fields: dict[str, NDArray[np.float32]]
+    """By name, shape (n_cell,); NaN where no source reaches."""
+    units: dict[str, str]
+    filled: NDArray[np.bool_]
+    """Cells whose values were taken from a neighbour, shape (n_cell,)."""
+    inputs: tuple[Input, ...]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the values alone: fields with equal values are the same."""
+        digest = hashlib.sha256(self.mask_sha256.encode())
+        for name in sorted(self.fields):
+            digest.update(name.encode() + np.ascontiguousarray(self.fields[name]).tobytes())
+        digest.update(self.filled.tobytes())
+        return digest.hexdigest()
+
+    def columns(self, names: Iterable[str]) -> NDArray[np.float32]:
+        """Stack fields as columns, shape (n_cell, number of names).
+
+        Raises
+        ------
+        MsmError
+            If a field is not there.
+        """
+        wanted = list(names)
+        absent = [name for name in wanted if name not in self.fields]
+        if absent:
+            raise MsmError(
+                f"The checkpoint asks for {', '.join(absent)}, which no source at hand gives: "
+                "use a checkpoint that does without, or add the source."
+            )
+        return np.stack([self.fields[name] for name in wanted], axis=1)
+
+
+def fill_from_neighbours(
+    domain: Domain, fields: dict[str, NDArray[np.float32]]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
+    """Give cells without a value the nearest cell's, at most `FILL_REACH` cells away.
+
+    All fields of a cell come from the same neighbour, so that they stay consistent.
+
+    Returns
+    -------
+    fields, filled
+        The fields, NaN beyond the reach, and the cells that took a neighbour's values.
+    """
+    has_all = np.logical_and.reduce([np.isfinite(values) for values in fields.values()])
+    if has_all.all():
+        return fields, np.zeros(domain.n_cell, bool)
+    if not has_all.any():
+        return fields, ~has_all & False
+    empty = ~domain.to_map(has_all, fill=False)
+    distance, (row, col) = ndimage.distance_transform_edt(empty, return_indices=True)
+    reached = domain.from_map(distance) <= FILL_REACH
+    source = domain.from_map(row), domain.from_map(col)
+    taken = {
+        name: np.where(reached, domain.to_map(values)[source], np.float32(np.nan))
+        for name, values in fields.items()
+    }
+    return taken, reached & ~has_all
+
+
+def write(path: Path, cells: CellFields) -> None:
+    """Write fields to a NetCDF file, complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with netCDF4.Dataset(temporary, "w") as dataset:
+            dataset.mask_sha256 = cells.mask_sha256
+            dataset.day = cells.day.isoformat() if cells.day else ""
+            dataset.content_sha256 = cells.sha256
+            dataset.inputs = _INPUTS.dump_json(cells.inputs).decode()
+            dataset.createDimension("cell", cells.filled.size)
+            for name, values in cells.fields.items():
+                variable = dataset.createVariable(
+                    name, "f4", ("cell",), compression="zlib", complevel=1, fill_value=np.nan
+                )
+                variable.units = cells.units[name]
+                variable[:] = values
+            filled = dataset.createVariable("filled", "u1", ("cell",), compression="zlib")
+            filled[:] = cells.filled
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path, domain: Domain) -> CellFields:
+    """Read fields back.
+
+    Raises
+    ------
+    MsmError
+        If the file is damaged or is not of this domain's cells.
+    """
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            dataset.set_auto_maskandscale(False)
+            names = [name for name in dataset.variables if name != "filled"]
+            cells = CellFields(
+                mask_sha256=dataset.mask_sha256,
+                day=date.fromisoformat(dataset.day) if dataset.day else None,
+                fields={name: dataset[name][:] for name in names},
+                units={name: dataset[name].units for name in names},
+                filled=dataset["filled"][:].astype(bool),
+                inputs=_INPUTS.validate_json(dataset.inputs),
+            )
+            stated = dataset.content_sha256
+    except (OSError, RuntimeError, AttributeError, IndexError, ValueError) as error:
+        raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error
+    if cells.sha256 != stated:
+        raise MsmError(f"{path} does not hold what was written: remove it, and it is made anew.")
+    if cells.mask_sha256 != domain.mask_sha256:
+        raise MsmError(f"{path} is of another mask than domain {domain.name}: remove it.")
+    return cells
+
+
+def json_of(inputs: Iterable[Input]) -> list[dict[str, object]]:
+    """Return inputs as plain JSON values."""
+    return list(json.loads(_INPUTS.dump_json(tuple(inputs))))

@@ -1,0 +1,229 @@
+"""The command `msm`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from msm import __version__
+from msm.errors import MsmError
+from msm.settings import read_settings
+
+if TYPE_CHECKING:
+    from msm.archive.store import Published
+
+app = typer.Typer(
+    help="Daily soil-moisture maps at 9 km, and the archive that people download them from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+sandbox_app = typer.Typer(help="A simulated Earthdata on this machine.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+
+screen = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+DomainOption = Annotated[
+    str | None, typer.Option(help="conus, global or box:SOUTH,NORTH,WEST,EAST.")
+]
+
+
+def main() -> None:
+    """Run the command; an expected failure is one sentence and status 1."""
+    try:
+        app()
+    except MsmError as error:
+        screen.print(f"msm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"msm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Daily soil-moisture maps at 9 km, and the archive that people download them from."""
+
+
+@app.command()
+def daily(
+    day: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; the newest due by default."),
+    ] = None,
+    domain: DomainOption = None,
+    as_json: Json = False,
+) -> None:
+    """Make one day's map and publish it; safe to run again at any time."""
+    from msm.inputs.nldas import FORA0125_H_2_0
+    from msm.pipeline.daily import daily as make
+    from msm.pipeline.run import open_run
+
+    now = datetime.now(UTC)
+    due = now - timedelta(days=1 + FORA0125_H_2_0.layout.latency.due_days)
+    settings = read_settings(domain=domain)
+    with open_run(settings) as run, _progress() as progress:
+        published = make(run, (day or due).date(), now, progress)
+    _tell(published, as_json)
+
+
+def _tell(published: Published, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(published), default=str))
+        return
+    what = "published" if published.changed else "already published"
+    screen.print(
+        f"{published.day} {what}, {published.status}, revision {published.revision}", style="green"
+    )
+    typer.echo(published.path)
+
+
+@app.command()
+def status(domain: DomainOption = None, as_json: Json = False) -> None:
+    """Show which days are published."""
+    from msm.archive import store
+
+    settings = read_settings(domain=domain)
+    records = [
+        record
+        for day in store.published_days(settings.archive, settings.domain)
+        if (record := store.read_item(settings.archive, settings.domain, day))
+    ]
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records], default=str))
+        return
+    table = Table("day", "status", "revision", "published", "file")
+    for record in records:
+        table.add_row(
+            str(record.day),
+            record.status,
+            str(record.revision),
+            f"{record.created:%Y-%m-%d %H:%MZ}",
+            record.path.name,
+        )
+    Console().print(table)
+    if records:
+        gaps = _gaps([record.day for record in records])
+        told = f"not published in between: {', '.join(map(str, gaps))}" if gaps else "no gap"
+        typer.echo(f"{len(records)} days, {told}")
+
+
+def _gaps(days: list[date]) -> list[date]:
+    every = [days[0] + timedelta(days=n) for n in range((days[-1] - days[0]).days + 1)]
+    return sorted(set(every) - set(days))
+
+
+@app.command()
+def validate(files: Annotated[list[Path], typer.Argument(help="Published files.")]) -> None:
+    """Check published files: layout, coordinates, ranges, flags, checksum."""
+    from msm.archive.validate import validate as check
+
+    bad = 0
+    for path in files:
+        problems = check(path)
+        bad += bool(problems)
+        typer.echo(f"{path}: " + (" ".join(problems) if problems else "good"))
+    if bad:
+        raise MsmError(f"{bad} of {len(files)} files are not good: run msm daily for their days.")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An input granule or a product.")],
+    as_json: Json = False,
+) -> None:
+    """Summarise any input granule or product, as read before any masking."""
+    from msm.inspection import inspect as summarise
+
+    summary = summarise(path)
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    table = Table("variable", "units", "count", "min", "mean", "max")
+    for name, found in summary["variables"].items():
+        numbers = (found[key] for key in ("min", "mean", "max"))
+        shown = ("" if number is None else f"{number:.6g}" for number in numbers)
+        table.add_row(name, found["units"], str(found["count"]), *shown)
+    typer.echo(f"{summary['product']} {summary['version']}, {summary['day'] or 'static'}")
+    Console().print(table)
+
+
+@app.command()
+def probe(as_json: Json = False) -> None:
+    """Compare one real granule of each product with its layout file; needs credentials."""
+    from msm.pipeline.probe import probe as compare
+    from msm.pipeline.run import open_run
+
+    with open_run(read_settings()) as run:
+        findings = compare(run, datetime.now(UTC))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], default=str))
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.product} ({finding.granule or 'no granule'}):")
+            for line in finding.differences or ("as its layout file says",):
+                typer.echo(f"  {line}")
+    if any(finding.differences for finding in findings):
+        raise MsmError("Layouts differ from the real granules: bring the layout files up to date.")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("demo"),
+) -> None:
+    """Make one map of the contiguous United States against the sandbox, without credentials."""
+    from msm.demo import demo as make
+
+    with _progress() as progress:
+        published = make(folder, progress)
+    _tell(published, as_json=False)
+    screen.print(f"the picture: {published.picture}\nthe archive: {folder / 'archive'}")
+
+
+@sandbox_app.command()
+def serve(
+    root: Annotated[Path, typer.Option(help="Where granules and the certificate are kept.")],
+    weather: Annotated[
+        str, typer.Option(help="`synthetic`, or a table of daily values to replay.")
+    ] = "synthetic",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+) -> None:
+    """Serve a simulated Earthdata on loopback until interrupted."""
+    from msm.sandbox.serve import serve as run
+
+    run(root, weather, port=port)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show a bar from the first report on; nothing where the screen is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total, visible=True)
+
+        yield report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The demonstration: the daily job on the contiguous United States against the sandbox."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from msm.archive.store import Published
+from msm.pipeline.daily import daily
+from msm.pipeline.run import Progress, open_run
+from msm.sandbox.process import start
+from msm.settings import Settings
+
+DAY = date(2024, 6, 3)
+
+SPIN_UP_DAYS = 2
+"""Just enough to show a state carried from day to day; the map is flagged as spinning up."""
+
+
+def demo(folder: Path, progress: Progress) -> Published:
+    """Make one map from simulated granules, by the way that real ones go.
+
+    Parameters
+    ----------
+    folder
+        Where granules, states and the archive are written; running again goes on from there.
+    progress
+        Told of each day.
+
+    Returns
+    -------
+    Published
+        Where the map is.
+    """
+    with start(folder / "sandbox") as sandbox:
+        os.environ.update(sandbox.environment())
+        settings = Settings(
+            work=folder / "work",
+            archive=folder / "archive",
+            domain="conus",
+            checkpoint=None,
+            mirror=None,
+            spin_up_days=SPIN_UP_DAYS,
+            cmr_url=sandbox.cmr_url,
+            edl_host=sandbox.edl_host,
+        )
+        with open_run(settings) as run:
+            return daily(run, DAY, datetime.now(UTC), progress)

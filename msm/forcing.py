@@ -1,0 +1,162 @@
+"""A day's granules become daily forcing on the cells of a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+from dask import array as da
+from dask.base import compute
+from numpy.typing import NDArray
+
+from msm.cells import CellFields, Input, fill_from_neighbours
+from msm.errors import MsmError
+from msm.grid.domain import Domain
+from msm.grid.regrid import LatLonGrid, regrid, weights
+from msm.inputs.granule import Granule, GranuleFile
+from msm.inputs.layout import hours_used
+from msm.inputs.product import Product
+from msm.inputs.readers import Readers
+
+PLAUSIBLE = {
+    "precipitation": (0.0, 2000.0),
+    "air_temperature": (180.0, 340.0),
+    "specific_humidity": (0.0, 0.06),
+    "shortwave_down": (0.0, 600.0),
+    "longwave_down": (30.0, 700.0),
+    "surface_pressure": (40000.0, 112000.0),
+    "wind_speed": (0.0, 90.0),
+}
+"""Daily values that weather on Earth stays within; wider than any record, in canonical units."""
+
+
+class IncompleteDayError(MsmError):
+    """A day lacks granules; an average over what is there would be another quantity."""
+
+
+def missing_hours(product: Product, day: date, granules: Sequence[Granule]) -> list[str]:
+    """List the stamps that a complete day of a product lacks, ISO 8601."""
+    there = {granule.time for granule in granules}
+    return [f"{t:%Y-%m-%dT%H}Z" for t in product.layout.stamps(day) if t not in there]
+
+
+def make(
+    domain: Domain,
+    product: Product,
+    day: date,
+    files: Sequence[GranuleFile],
+    superseded: Sequence[Granule],
+    readers: Readers,
+) -> CellFields:
+    """Make a day's forcing from its granules.
+
+    Each variable is averaged over exactly the intervals inside the day, on the source grid, where
+    a cell that lacks one hour has no value for the day, and then regridded conservatively: the
+    average commutes with the regridding and 24 fields become one.
+
+    Parameters
+    ----------
+    domain
+        Where the forcing is wanted.
+    product
+        The source; hourly, on a latitude/longitude grid.
+    day
+        UTC day.
+    files
+        The chosen granule of each stamp in `product.layout.stamps(day)`.
+    superseded
+        Older productions of them, for the lineage.
+    readers
+        Processes that read.
+
+    Returns
+    -------
+    CellFields
+        Canonical names and units; cells without a source within reach are NaN.
+
+    Raises
+    ------
+    IncompleteDayError
+        If a stamp has no file.
+    GranuleError
+        If a granule cannot be read.
+    MsmError
+        If a field is empty over the whole domain or holds values that no weather has.
+    """
+    by_time = {file.granule.time: file for file in files}
+    lacking = missing_hours(product, day, [file.granule for file in files])
+    if lacking:
+        raise IncompleteDayError(incomplete(product, day, lacking))
+    stamps = product.layout.stamps(day)
+    futures = [readers.submit(product, by_time[stamp].path) for stamp in stamps]
+    hours = [future.result().fields for future in futures]
+    names = [name for name in hours[0] if all(name in fields for fields in hours)]
+    daily = {name: _daily_mean(product, name, hours) for name in names}
+    lat, lon = product.layout.grid.axes()
+    onto = weights(LatLonGrid.from_centres(lat, lon), domain)
+    values = compute({name: regrid(field, onto)[0] for name, field in daily.items()})[0]
+    values = _checked(domain, product, day, values)
+    fields, filled = fill_from_neighbours(domain, values)
+    return CellFields(
+        mask_sha256=domain.mask_sha256,
+        day=day,
+        fields=fields,
+        units={name: product.units(name) for name in fields},
+        filled=filled,
+        inputs=(
+            *(Input.used(by_time[stamp], "forcing") for stamp in stamps),
+            *(Input.passed_over(granule) for granule in superseded),
+        ),
+    )
+
+
+def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
+    """Say which stamps of a day are missing and what to do."""
+    wait = product.layout.latency.retry_days
+    listed = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
+    return (
+        f"{product.id} of {day} lacks {len(lacking)} of {len(product.layout.stamps(day))} granules "
+        f"({listed}): they come up to {wait:.0f} days late, run again until "
+        f"{day + timedelta(days=wait)}."
+    )
+
+
+def _daily_mean(
+    product: Product, name: str, hours: list[dict[str, NDArray[np.float32]]]
+) -> da.Array:
+    """Average one field over its hours of the day, as one dask chunk, shape (rows, cols)."""
+    used = range(24)
+    for variable in product.layout.variables:
+        if variable.name == name:
+            used = hours_used(variable)
+    stack = np.stack([hours[hour][name] for hour in used])
+    chunk = da.from_array(stack, chunks=stack.shape, name=False)
+    # Summed in float64: 24 float32 values would lose the last digit of a pressure.
+    return chunk.mean(axis=0, dtype=np.float64)
+
+
+def _checked(
+    domain: Domain, product: Product, day: date, values: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Refuse what no weather is; leave out an optional field that is empty."""
+    required = {v.name for v in product.layout.variables if v.required}
+    kept = {}
+    for name, field in values.items():
+        there = field[np.isfinite(field)]
+        if there.size == 0:
+            if name in required:
+                raise MsmError(
+                    f"{name} of {product.id} on {day} has no value anywhere in {domain.name}: the "
+                    "granules are empty; remove them and run again, or tell the provider."
+                )
+            continue
+        low, high = PLAUSIBLE[name]
+        if there.min() < low or there.max() > high:
+            raise MsmError(
+                f"{name} of {product.id} on {day} runs from {there.min():g} to {there.max():g} "
+                f"{product.units(name)}, beyond {low:g} to {high:g}: the granules are wrong or "
+                "their units have changed; see msm inspect."
+            )
+        kept[name] = field
+    return kept

@@ -1,0 +1,83 @@
+"""Probe: one real granule of each product beside what its layout file states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from msm.inputs.granule import newest
+from msm.inputs.product import GranuleError, Product, open_granule
+from msm.pipeline.inputs import CONSTANTS, FORCING, SATELLITE
+from msm.pipeline.run import Run
+
+LOOK_BACK_DAYS = 30
+"""How far back the newest granule of a living product is looked for."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one product."""
+
+    product: str
+    granule: str | None
+    """None where the source offers none."""
+    differences: tuple[str, ...]
+    """Empty where the granule is as its layout file says."""
+
+
+def probe(run: Run, now: datetime) -> list[Finding]:
+    """Fetch the newest granule of each product in use and compare it with its layout.
+
+    Raises
+    ------
+    MsmError
+        If the source does not answer.
+    """
+    return [_probe(run, product, now) for product in (FORCING, SATELLITE, CONSTANTS)]
+
+
+def _probe(run: Run, product: Product, now: datetime) -> Finding:
+    offered = run.source.search(product, now - timedelta(days=LOOK_BACK_DAYS), now)
+    if not offered:
+        message = (
+            f"none in the last {LOOK_BACK_DAYS} days: has version {product.layout.version} ended?"
+        )
+        return Finding(product.id, None, (message,))
+    chosen = newest(offered)[0][-1:]
+    fetched = run.source.fetch(product, chosen)
+    if fetched.refused:
+        return Finding(product.id, chosen[0].name, tuple(fetched.refused.values()))
+    path = fetched.files[0].path
+    try:
+        with open_granule(path) as dataset:
+            return Finding(product.id, path.name, tuple(_differences(dataset, product)))
+    except GranuleError as error:
+        return Finding(product.id, path.name, (str(error),))
+
+
+def _differences(dataset: Any, product: Product) -> list[str]:
+    found = []
+    for variable in product.layout.variables:
+        try:
+            stored = dataset[variable.path]
+        except (IndexError, KeyError):
+            found.append(f"{variable.path} is not there")
+            continue
+        stated = {
+            "units": (variable.units, getattr(stored, "units", "1")),
+            "_FillValue": (
+                float(np.asarray(variable.fill, variable.dtype)),
+                float(getattr(stored, "_FillValue", variable.fill)),
+            ),
+            "type": (variable.dtype, stored.dtype.str[1:]),
+            "dimensions": (len(variable.dims), stored.ndim),
+        }
+        found += [
+            f"{variable.path}: {what} is {real!r}, the layout says {said!r}"
+            for what, (said, real) in stated.items()
+            if said != real
+        ]
+    return found

@@ -1,0 +1,115 @@
+"""Publish: the prediction of a day becomes a map in the archive, with flags and lineage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+import msm
+from msm import cells, statics
+from msm.archive import store
+from msm.archive.daily_map import DailyMap, InputRecord, Lineage
+from msm.archive.quality import quality_flag
+from msm.cells import CellFields
+from msm.errors import MsmError
+from msm.model import inference
+from msm.model.state import Chain
+from msm.pipeline.advance import open_chain, prediction_path
+from msm.pipeline.inputs import FORCING, stored_forcing, stored_statics
+from msm.pipeline.run import Run, midnight
+
+
+def publish(run: Run, day: date, now: datetime) -> store.Published:
+    """Publish the prediction of a day that the chain has reached.
+
+    Raises
+    ------
+    MsmError
+        If the day was not advanced to, or the archive refuses the map.
+    """
+    chain = open_chain(run, day)
+    record = chain.read_record(day)
+    soil_moisture = cells.read(prediction_path(chain, day), run.domain).fields["soil_moisture"]
+    weather, static = stored_forcing(run, day), stored_statics(run)
+    if record.forcing_fingerprint != weather.sha256:
+        raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
+    card = run.checkpoint.card
+    outside = inference.outside_training(
+        card,
+        weather.columns(spec.name for spec in card.forcing),
+        static.columns(spec.name for spec in card.statics),
+    )
+    error = np.where(np.isfinite(soil_moisture), np.float32(card.target.error), np.float32(np.nan))
+    age = record.spin_up_age - 1
+    state_before = record.hash_before if age else "cold start"
+    inputs = (*weather.inputs, *static.inputs)
+    published = store.publish(
+        run.settings.archive,
+        DailyMap(
+            domain=run.domain,
+            day=day,
+            soil_moisture=soil_moisture,
+            uncertainty=error,
+            quality_flag=quality_flag(
+                land_fraction=run.domain.land_fraction,
+                air_temperature=weather.fields["air_temperature"],
+                vegetation_water_content=static.fields[statics.VEGETATION],
+                state_age=age,
+                forcing_filled=weather.filled | static.filled,
+                outside_training=outside,
+            ),
+            lineage=Lineage(
+                status="provisional" if _may_change(day, now) else "final",
+                fingerprint=fingerprint(run, chain, weather, static, state_before, day),
+                processing_version=msm.PROCESSING_VERSION,
+                code_version=msm.__version__,
+                checkpoint_name=card.name,
+                checkpoint_version=card.version,
+                checkpoint_sha256=run.checkpoint.sha256,
+                chain_id=chain.root.chain_id,
+                cold_start=chain.root.cold_start,
+                spin_up_days=age,
+                state_before=state_before,
+                inputs=tuple(
+                    InputRecord.model_validate(entry.model_dump(exclude={"time"}))
+                    for entry in inputs
+                ),
+            ),
+        ),
+    )
+    return published
+
+
+def fingerprint(
+    run: Run,
+    chain: Chain,
+    weather: CellFields,
+    static: CellFields,
+    state_before: str,
+    day: date,
+) -> str:
+    """Hash everything that a day's values depend on; SHA-256 in hexadecimal."""
+    depends_on = {
+        "day": day.isoformat(),
+        "inputs": [
+            [entry.product, entry.version, entry.granule, entry.checksum]
+            for entry in (*weather.inputs, *static.inputs)
+            if entry.role != "superseded"
+        ],
+        "forcing": weather.sha256,
+        "statics": static.sha256,
+        "state_before": state_before,
+        "checkpoint": run.checkpoint.sha256,
+        "mask": run.domain.mask_sha256,
+        "chain": chain.root.chain_id,
+        "processing_version": msm.PROCESSING_VERSION,
+    }
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def _may_change(day: date, now: datetime) -> bool:
+    """Tell whether the forcing of a day is young enough for its provider to revise it."""
+    return now - midnight(day) < timedelta(days=FORCING.layout.latency.final_after_days)

@@ -1,0 +1,105 @@
+"""What the steps of one run share: settings, cells, checkpoint, the way to the granules, paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msm.archive.naming import domain_label
+from msm.errors import MsmError
+from msm.grid.domain import Domain, load_domain
+from msm.inputs.granule import Source
+from msm.inputs.readers import Readers
+from msm.settings import Settings
+
+if TYPE_CHECKING:
+    from msm.model.checkpoint import Checkpoint
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how many days are done and how many there are."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the steps of one run share."""
+
+    settings: Settings
+    readers: Readers
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The cells."""
+        return load_domain(self.settings.domain)
+
+    @cached_property
+    def source(self) -> Source:
+        """Earthdata, or the mirror that the settings name."""
+        if self.settings.mirror:
+            from msm.inputs.mirror import Mirror
+
+            return Mirror(self.settings.mirror, self.readers)
+        from msm.inputs.earthdata import Earthdata
+
+        return Earthdata(self.settings, self.readers)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The trained network."""
+        from msm.model.checkpoint import load_checkpoint
+
+        return load_checkpoint(self.settings.checkpoint)
+
+    @cached_property
+    def label(self) -> str:
+        """Name of the domain and its mask in paths of the work folder."""
+        return f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
+
+    def forcing_path(self, day: date) -> Path:
+        """Path of a day's stored forcing."""
+        return self.settings.work / "forcing" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
+
+    @property
+    def statics_path(self) -> Path:
+        """Path of the domain's statics."""
+        return self.settings.work / "statics" / f"{self.label}.nc"
+
+    @property
+    def states_path(self) -> Path:
+        """Folder of the chains of states."""
+        return self.settings.work / "states" / self.label
+
+
+@contextmanager
+def open_run(settings: Settings) -> Iterator[Run]:
+    """Open what a run needs; the reading processes end with it."""
+    with Readers(settings.readers) as readers:
+        yield Run(settings, readers)
+
+
+def check_day(day: date, now: datetime) -> None:
+    """Refuse a day that has not ended.
+
+    Raises
+    ------
+    MsmError
+        If `day` ends after `now`.
+    """
+    if midnight(day + timedelta(days=1)) > now:
+        raise MsmError(
+            f"{day} has not ended (it is {now:%Y-%m-%dT%H:%M}Z): a product day is a whole UTC day; "
+            f"ask for {(now - timedelta(days=1)).date()} or before."
+        )
+
+
+def midnight(day: date) -> datetime:
+    """Return the start of a UTC day."""
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,92 @@
+"""Static attributes on the cells of a domain: soil from SPL4SMLM, vegetation from SMAP."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msm.cells import CellFields, Input, fill_from_neighbours
+from msm.errors import MsmError
+from msm.grid.domain import Domain
+from msm.inputs.granule import GranuleFile
+from msm.inputs.product import Product
+from msm.inputs.readers import Readers
+
+SOIL = ("sand", "clay")
+VEGETATION = "vegetation_water_content"
+
+
+def make(
+    domain: Domain,
+    constants: Product,
+    constants_file: GranuleFile,
+    satellite: Product,
+    satellite_files: Sequence[GranuleFile],
+    readers: Readers,
+) -> CellFields:
+    """Make a domain's statics.
+
+    Parameters
+    ----------
+    domain
+        Where they are wanted.
+    constants, constants_file
+        SPL4SMLM and its granule, on M09: sand and clay as fractions.
+    satellite, satellite_files
+        SPL3SMP_E and some days of it, on M09: one repeat cycle of eight days sees every cell. The
+        mean of their vegetation water content stands for the place; it is NaN where no granule
+        has a value, and then the flag of dense vegetation is not set.
+    readers
+        Processes that read.
+
+    Returns
+    -------
+    CellFields
+        `sand`, `clay` (1) and `vegetation_water_content` (kg m-2).
+
+    Raises
+    ------
+    MsmError
+        If the soil is not fractions, or is empty over the whole domain.
+    """
+    futures = [
+        readers.submit(satellite, file.path, (VEGETATION + "_am", VEGETATION + "_pm"))
+        for file in satellite_files
+    ]
+    reading = readers.submit(constants, constants_file.path, SOIL).result()
+    soil = {name: domain.from_global(reading.fields[name]) for name in SOIL}
+    for name, field in soil.items():
+        there = field[np.isfinite(field)]
+        if there.size == 0 or there.min() < 0 or there.max() > 1:
+            raise MsmError(
+                f"{name} in {constants_file.granule.name} is not a fraction from 0 to 1 over "
+                f"{domain.name}: the granule is wrong; remove it and run again."
+            )
+    fields, filled = fill_from_neighbours(domain, soil)
+    passes = [
+        domain.from_global(field) for future in futures for field in future.result().fields.values()
+    ]
+    fields[VEGETATION] = _mean(passes, domain.n_cell)
+    return CellFields(
+        mask_sha256=domain.mask_sha256,
+        day=None,
+        fields=fields,
+        units={"sand": "1", "clay": "1", VEGETATION: "kg m-2"},
+        filled=filled,
+        inputs=(
+            Input.used(constants_file, "statics"),
+            *(Input.used(file, "statics") for file in satellite_files),
+        ),
+    )
+
+
+def _mean(passes: list[NDArray[np.float32]], n_cell: int) -> NDArray[np.float32]:
+    if not passes:
+        return np.full(n_cell, np.nan, np.float32)
+    with warnings.catch_warnings():
+        # A cell that no pass saw has no mean, which is what its NaN says.
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return np.nanmean(np.stack(passes), axis=0).astype(np.float32)

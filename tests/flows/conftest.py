@@ -1,0 +1,87 @@
+"""A real Prefect server on loopback, shared by the tests of the flows."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parent.parent.parent
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running server, and the way to talk to it."""
+
+    api_url: str
+
+    def prefect(
+        self, *arguments: str, timeout: float = 120, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command ``prefect`` in the project's folder; fail with its output."""
+        result = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+            cwd=ROOT,
+            env=os.environ | environment | {"PREFECT_API_URL": self.api_url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+        assert result.returncode == 0, result.stdout
+        return result
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """Answer of the server to ``POST /path``."""
+        answer = requests.post(f"{self.api_url}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """Start a server with a database of its own; stop it with the session."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    api_url = f"http://127.0.0.1:{port}/api"
+    log = tmp_path_factory.mktemp("prefect") / "server.log"
+    command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_health(api_url, process, log)
+        yield PrefectServer(api_url)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    # The server looks healthy while its scheduler or its database fail: only the log tells.
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _await_health(api_url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if requests.get(f"{api_url}/health", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.25)
+    raise RuntimeError(f"the Prefect server did not start: {log.read_text()}")

@@ -1,0 +1,203 @@
+"""The unmodified earthaccess client against the sandbox on loopback."""
+
+import hashlib
+import logging
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from msm.inputs.earthdata import Earthdata, EarthdataError, LoginError
+from msm.inputs.granule import newest
+from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+from msm.inputs.smap_l3 import SPL3SMP_E_006 as SMAP
+from msm.inputs.smap_l4_constants import SPL4SMLM_008 as CONSTANTS
+from msm.sandbox.faults import Fault
+
+DAY = datetime(2016, 4, 1, tzinfo=UTC)
+HOUR_1 = "NLDAS_FORA0125_H.A20160401.0100.020.nc"
+
+
+@pytest.fixture
+def earthdata(settings, readers):
+    return Earthdata(settings, readers)
+
+
+def downloads(sandbox):
+    return [r["path"] for r in sandbox.requests() if r["path"].startswith("/data/")]
+
+
+def test_search_and_fetch(earthdata, settings, hours):
+    granules = earthdata.search(NLDAS, *hours)
+    assert [g.time.hour for g in granules] == [0, 1, 2]
+    assert all(g.size and g.checksum and g.production for g in granules)
+    fetched = earthdata.fetch(NLDAS, granules)
+    assert fetched.refused == {}
+    folder = settings.work / "granules" / "NLDAS_FORA0125_H.2.0"
+    assert sorted(p.name for p in folder.iterdir()) == [g.name for g in granules]
+    for file in fetched.files:
+        assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+        assert file.size == file.granule.size
+
+
+def test_a_search_costs_two_requests_whatever_its_window(earthdata, fresh_sandbox):
+    earthdata.search(SMAP, DAY, DAY)
+    before = len(fresh_sandbox.requests())
+    assert len(earthdata.search(SMAP, DAY, DAY.replace(day=4))) == 4
+    assert len(fresh_sandbox.requests()) - before == 2
+
+
+def test_the_bounds_of_the_window_are_the_granules_own_times(earthdata):
+    found = earthdata.search(SMAP, DAY, DAY.replace(day=3))
+    assert [g.time.day for g in found] == [1, 2, 3]
+
+
+def test_a_static_product_has_no_time(earthdata):
+    (granule,) = earthdata.search(CONSTANTS, DAY, DAY)
+    assert granule.time is None
+    assert granule.release.startswith("Vv")
+
+
+def test_what_is_good_is_not_fetched_again(earthdata, fresh_sandbox, hours):
+    granules = earthdata.search(NLDAS, *hours)
+    earthdata.fetch(NLDAS, granules)
+    assert len(downloads(fresh_sandbox)) == 3
+    again = earthdata.fetch(NLDAS, granules)
+    assert len(again.files) == 3
+    assert len(downloads(fresh_sandbox)) == 3
+
+
+def test_a_cached_file_that_went_bad_is_replaced(earthdata, fresh_sandbox, hours):
+    granules = earthdata.search(NLDAS, *hours)
+    first = earthdata.fetch(NLDAS, granules).files[1]
+    first.path.write_bytes(first.path.read_bytes()[:-100])
+    again = earthdata.fetch(NLDAS, granules)
+    assert len(downloads(fresh_sandbox)) == 4
+    assert again.files[1].sha256 == first.sha256
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("html_200", "came as a web page, not as data: log in to Earthdata with a browser"),
+        ("truncated", "could not be downloaded"),
+        ("truncated_silently", "bytes where its record states"),
+        ("corrupt", "does not have the .* checksum that its record states"),
+        ("stall", "could not be downloaded"),
+    ],
+)
+def test_a_bad_body_is_named_and_the_rest_is_kept(
+    earthdata, fresh_sandbox, settings, hours, behaviour, said
+):
+    granules = earthdata.search(NLDAS, *hours)
+    fresh_sandbox.fault(Fault(match=rf"/data/.*{HOUR_1}", behaviour=behaviour))
+    fetched = earthdata.fetch(NLDAS, granules)
+    assert [f.granule.time.hour for f in fetched.files] == [0, 2]
+    assert list(fetched.refused) == [HOUR_1]
+    assert re.search(said, fetched.refused[HOUR_1])
+    assert HOUR_1 in fetched.refused[HOUR_1]
+    # Nothing of it stays behind, and the next run heals it.
+    folder = settings.work / "granules" / "NLDAS_FORA0125_H.2.0"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        g.name for g in granules if g.name != HOUR_1
+    ]
+    fresh_sandbox.reset()
+    assert earthdata.fetch(NLDAS, granules).refused == {}
+
+
+def test_a_server_that_fails_for_a_moment_is_asked_again(earthdata, fresh_sandbox, hours):
+    granules = earthdata.search(NLDAS, *hours)
+    fresh_sandbox.fault(Fault(match="/data/", behaviour="unavailable", times=2))
+    assert earthdata.fetch(NLDAS, granules).refused == {}
+    fresh_sandbox.fault(Fault(match="granules.umm_json", behaviour="unavailable", times=2))
+    assert len(earthdata.search(NLDAS, *hours)) == 3
+
+
+def test_a_catalogue_that_stays_down_is_told(earthdata, fresh_sandbox, hours, monkeypatch):
+    monkeypatch.setattr("urllib3.util.Retry.DEFAULT_BACKOFF_MAX", 0.01)
+    earthdata.search(NLDAS, *hours)
+    fresh_sandbox.fault(Fault(match="granules.umm_json", behaviour="unavailable"))
+    with pytest.raises(EarthdataError, match="catalogue fails .*run again later"):
+        earthdata.search(NLDAS, *hours)
+
+
+def test_a_granule_is_revised_under_a_new_name(earthdata, fresh_sandbox):
+    (first,) = earthdata.search(SMAP, DAY, DAY)
+    revised = fresh_sandbox.revise(first.name)
+    chosen, superseded = newest(earthdata.search(SMAP, DAY, DAY))
+    assert [g.name for g in chosen] == [revised]
+    assert [g.name for g in superseded] == [first.name]
+
+
+def test_a_wrong_token_is_told_and_never_shown(settings, readers, hours, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("EARTHDATA_TOKEN", "planted-secret")
+    with pytest.raises(LoginError) as refusal:
+        Earthdata(settings, readers).search(NLDAS, *hours)
+    assert "refuses the token" in str(refusal.value)
+    assert "planted-secret" not in str(refusal.value) + caplog.text
+
+
+def test_a_token_that_dies_is_renewed_from_user_and_password(
+    settings, readers, fresh_sandbox, hours, monkeypatch
+):
+    monkeypatch.delenv("EARTHDATA_TOKEN")
+    monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
+    monkeypatch.setenv("EARTHDATA_PASSWORD", "sandbox")
+    earthdata = Earthdata(settings, readers)
+    granules = earthdata.search(NLDAS, *hours)
+    fresh_sandbox.fault(Fault(match="/data/", behaviour="unauthorized", times=9))
+    assert len(earthdata.fetch(NLDAS, granules).files) == 3
+
+
+def test_a_new_token_is_taken_up(settings, readers, fresh_sandbox, hours, monkeypatch):
+    monkeypatch.setenv("EARTHDATA_TOKEN", "old")
+    earthdata = Earthdata(settings, readers)
+    with pytest.raises(LoginError):
+        earthdata.search(NLDAS, *hours)
+    monkeypatch.setenv("EARTHDATA_TOKEN", fresh_sandbox.token)
+    assert len(earthdata.search(NLDAS, *hours)) == 3
+
+
+def test_an_empty_token_does_not_hide_user_and_password(settings, readers, hours, monkeypatch):
+    monkeypatch.setenv("EARTHDATA_TOKEN", "")
+    monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
+    monkeypatch.setenv("EARTHDATA_PASSWORD", "sandbox")
+    assert len(Earthdata(settings, readers).search(NLDAS, *hours)) == 3
+
+
+def test_netrc_logs_in_and_does_not_replace_the_token(
+    settings, readers, hours, monkeypatch, tmp_path, fresh_sandbox
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine {settings.edl_host} login sandbox password sandbox\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.delenv("EARTHDATA_TOKEN")
+    earthdata = Earthdata(settings, readers)
+    granules = earthdata.search(NLDAS, *hours)
+    # A line for the data host would make requests send Basic in place of the token.
+    netrc.write_text("machine 127.0.0.1 login nobody password nothing\n")
+    assert len(earthdata.fetch(NLDAS, granules).files) == 3
+
+
+def test_no_credentials_are_told(settings, readers, hours, monkeypatch, tmp_path):
+    monkeypatch.delenv("EARTHDATA_TOKEN")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with pytest.raises(LoginError, match="no Earthdata credentials: set EARTHDATA_TOKEN"):
+        Earthdata(settings, readers).search(NLDAS, *hours)
+
+
+def test_a_wrong_password_is_told(settings, readers, hours, monkeypatch):
+    monkeypatch.delenv("EARTHDATA_TOKEN")
+    monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
+    monkeypatch.setenv("EARTHDATA_PASSWORD", "planted-secret")
+    with pytest.raises(LoginError, match="refuses the user or password") as refusal:
+        Earthdata(settings, readers).search(NLDAS, *hours)
+    assert "planted-secret" not in str(refusal.value)
+
+
+def test_a_host_that_does_not_answer_is_told(settings, readers, hours):
+    away = settings.model_copy(update={"edl_host": "127.0.0.1:9"})
+    with pytest.raises(EarthdataError, match="does not answer .*MSM_EDL_HOST"):
+        Earthdata(away, readers).search(NLDAS, *hours)

@@ -1,0 +1,187 @@
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from msm.model import inference
+from msm.model.checkpoint import Checkpoint, load_checkpoint
+from msm.model.inference import InferenceError, outside_training, step
+from msm.model.network import SoilMoistureLSTM
+from msm.model.state import ChainRoot, State, open_chain
+
+MakeDay = Callable[..., tuple[np.ndarray, np.ndarray, State]]
+
+
+def test_a_step_is_the_network_on_normalised_inputs(
+    checkpoint: Checkpoint, network: SoilMoistureLSTM, make_day: MakeDay
+):
+    forcing, statics, state = make_day()
+    soil_moisture, after = step(checkpoint, forcing, statics, state)
+    x = np.concatenate([forcing, statics], axis=1).astype(np.float64)
+    x[:, 0] = np.log1p(x[:, 0])
+    x = (x - [0.6, 287.0, 0.5]) / [0.9, 10.0, 0.1]
+    h, c = (torch.from_numpy(part.astype(np.float32)) for part in (state.h, state.c))
+    with torch.no_grad():
+        y, (h, c) = network.step(torch.from_numpy(x.astype(np.float32)), (h, c))
+    np.testing.assert_allclose(soil_moisture, 0.1 * y.numpy() + 0.2, atol=1e-6)
+    assert 0.1 < soil_moisture.mean() < 0.3
+    # Half precision has eleven bits.
+    np.testing.assert_allclose(after.h, h.numpy(), rtol=2**-11, atol=1e-6)
+    np.testing.assert_allclose(after.c, c.numpy(), rtol=2**-11, atol=1e-6)
+
+
+def test_the_input_state_is_not_touched(checkpoint: Checkpoint, make_day: MakeDay):
+    forcing, statics, state = make_day(100)
+    before = state.content_hash()
+    _, after = step(checkpoint, forcing, statics, state)
+    assert state.content_hash() == before != after.content_hash()
+
+
+@pytest.mark.parametrize("n_cell", [1, 100, inference.TILE, 3 * inference.TILE + 5])
+def test_the_bytes_do_not_depend_on_workers_or_threads(
+    checkpoint: Checkpoint, make_day: MakeDay, n_cell: int
+):
+    forcing, statics, state = make_day(n_cell)
+    threads = torch.get_num_threads()
+    results = []
+    for workers, outer in ((1, 1), (2, 1), (2, 2), (5, 2), (None, threads)):
+        torch.set_num_threads(outer)
+        soil_moisture, after = step(checkpoint, forcing, statics, state, "cpu", workers)
+        assert torch.get_num_threads() == outer
+        results.append((soil_moisture.tobytes(), after.content_hash()))
+    torch.set_num_threads(threads)
+    assert len(set(results)) == 1
+
+
+def test_a_cell_does_not_depend_on_its_neighbours_in_the_padded_tile(
+    checkpoint: Checkpoint, make_day: MakeDay
+):
+    forcing, statics, state = make_day(200)
+    alone, _ = step(checkpoint, forcing, statics, state)
+    first = slice(0, 100)
+    part, _ = step(
+        checkpoint, forcing[first], statics[first], State(state.h[first], state.c[first])
+    )
+    assert part.tobytes() == alone[first].tobytes()
+
+
+def test_another_tile_size_changes_no_value_by_more_than_rounding(
+    checkpoint: Checkpoint, make_day: MakeDay, monkeypatch: pytest.MonkeyPatch
+):
+    forcing, statics, state = make_day()
+    expected, _ = step(checkpoint, forcing, statics, state)
+    monkeypatch.setattr(inference, "TILE", 300)
+    found, _ = step(checkpoint, forcing, statics, state)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
+    checkpoint: Checkpoint, make_day: MakeDay, tmp_path: Path
+):
+    start = date(2020, 5, 1)
+    root = ChainRoot(
+        cold_start=start,
+        checkpoint_sha256=checkpoint.sha256,
+        domain="box",
+        mask_sha256="",
+        statics_sha256="",
+        processing_version="1",
+    )
+    chain = open_chain(tmp_path, root)
+    kept = reloaded = State.zeros(300, 16)
+    for n in range(10):
+        forcing, statics, _ = make_day(300, seed=n)
+        in_memory, kept = step(checkpoint, forcing, statics, kept)
+        from_disk, after = step(checkpoint, forcing, statics, reloaded)
+        day = start + timedelta(n)
+        chain.write_snapshot(day, after, reloaded.content_hash(), "")
+        reloaded, _ = chain.read_snapshot(day)
+        assert in_memory.tobytes() == from_disk.tobytes()
+        assert kept.content_hash() == reloaded.content_hash()
+
+
+def test_rounding_the_state_costs_less_than_the_tolerance_between_devices(make_day: MakeDay):
+    """A half-precision state carried over 200 days against the network in full precision."""
+    checkpoint = load_checkpoint()
+    card = checkpoint.card
+    rng = np.random.default_rng(0)
+    n_cell, n_day = 20, 200
+    network = SoilMoistureLSTM(6, 256).eval()
+    network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in checkpoint.weights.items()})
+    z = rng.normal(size=(n_cell, n_day, 6)).clip(-2, 2)
+    z[:, :, 4:] = z[:, :1, 4:]
+    raw = z * [s.std for s in card.inputs] + [s.mean for s in card.inputs]
+    raw[..., 0] = np.expm1(raw[..., 0].clip(0))
+    raw = raw.astype(np.float32)
+    x = raw.astype(np.float64)
+    x[..., 0] = np.log1p(x[..., 0])
+    x = (x - [s.mean for s in card.inputs]) / [s.std for s in card.inputs]
+    with torch.no_grad():
+        y, _ = network(torch.from_numpy(x.astype(np.float32)))
+    expected = (y.numpy() * card.target.std + card.target.mean).clip(0, 0.6)
+    state = State.zeros(n_cell, 256)
+    found = np.empty((n_cell, n_day), np.float32)
+    for day in range(n_day):
+        found[:, day], state = step(checkpoint, raw[:, day, :4], raw[:, day, 4:], state)
+    assert expected.std() > 0.02
+    assert np.sqrt(np.mean((found - expected) ** 2)) < 5e-4
+
+
+def test_the_output_stays_within_the_physical_bounds(checkpoint: Checkpoint, make_day: MakeDay):
+    forcing, statics, state = make_day(100)
+    weights = dict(checkpoint.weights)
+    for bias, bound in ((-50.0, 0.0), (50.0, 0.6)):
+        weights["head.bias"] = np.array([bias], np.float32)
+        extreme = Checkpoint(checkpoint.card, weights, "")
+        soil_moisture, _ = step(extreme, forcing, statics, state)
+        np.testing.assert_array_equal(soil_moisture, np.float32(bound))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_missing_input_is_an_error_that_names_it(
+    checkpoint: Checkpoint, make_day: MakeDay, value: float
+):
+    forcing, statics, state = make_day(100)
+    forcing[[3, 7], 1] = value
+    with pytest.raises(InferenceError, match="air_temperature is not finite at 2 of 100 cells"):
+        step(checkpoint, forcing, statics, state)
+    forcing, statics, state = make_day(100)
+    statics[5, 0] = value
+    with pytest.raises(InferenceError, match="sand is not finite at 1 of 100 cells"):
+        step(checkpoint, forcing, statics, state)
+
+
+def test_what_does_not_fit_is_refused(checkpoint: Checkpoint, make_day: MakeDay):
+    forcing, statics, state = make_day(100)
+    with pytest.raises(InferenceError, match="forcing has shape"):
+        step(checkpoint, forcing[:99], statics, state)
+    with pytest.raises(InferenceError, match="float64"):
+        step(checkpoint, forcing, statics.astype(np.float64), state)
+    with pytest.raises(InferenceError, match="hidden size 8"):
+        step(checkpoint, forcing, statics, State.zeros(100, 8))
+
+
+def test_cells_outside_the_training_range_are_told(checkpoint: Checkpoint):
+    forcing = np.array([[1, 280], [200, 315], [203, 280], [0, 239], [1, 280]], np.float32)
+    statics = np.array([[0.5], [0.2], [0.5], [0.5], [0.71]], np.float32)
+    # 1 % of 0..200, of 240..315 and of 0.2..0.7 is 2, 0.75 and 0.005.
+    outside = outside_training(checkpoint.card, forcing, statics)
+    np.testing.assert_array_equal(outside, [False, False, True, True, True])
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(make_day: MakeDay):
+    checkpoint = load_checkpoint()
+    rng = np.random.default_rng(0)
+    card = checkpoint.card
+    low, high = (np.array([getattr(s, k) for s in card.inputs]) for k in ("minimum", "maximum"))
+    raw = rng.uniform(low, high, (5000, 6)).astype(np.float32)
+    state = State.zeros(5000, 256)
+    for _ in range(3):
+        cpu, after = step(checkpoint, raw[:, :4], raw[:, 4:], state, "cpu")
+        cuda, _ = step(checkpoint, raw[:, :4], raw[:, 4:], state, "cuda")
+        np.testing.assert_allclose(cuda, cpu, atol=1e-4)
+        state = after
