@@ -31,7 +31,7 @@ demo: $(READY)  ## make one map against the embedded sandbox, without credential
 	$(BIN)/msm demo
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(READY)  ## check style, docstrings, types and the rooms
 	$(BIN)/ruff check .

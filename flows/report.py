@@ -35,7 +35,7 @@ def report(run: Run, day: date, path: Path) -> tuple[str, dict[str, Any]]:
     with xr.open_dataset(path) as published:
         soil_moisture = run.domain.from_map(published.soil_moisture.values[0])
         flags = run.domain.from_map(published.quality_flag.values[0])
-        status = published.attrs["product_status"]
+        status = published.attrs["status"]
     there = soil_moisture[np.isfinite(soil_moisture)]
     statistics: dict[str, Any] = {
         "cells": int(there.size),

@@ -63,18 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark who reads real files, and keep each file's tests in one process.
-
-    Tests of one file share its fixtures; all that need the Prefect server share that.
-    """
+    """Mark who reads real files."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "real_data" in fixtures:
+        if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
-        group = "prefect" if "prefect_server" in fixtures else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -83,7 +83,9 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
     domain, day, lineage = daily_map.domain, daily_map.day, daily_map.lineage
     stem = file_stem(domain.name, day)
     made = f"{created:%Y-%m-%dT%H:%M:%SZ}"
-    sources = sorted({f"{i.product} {i.version}" for i in lineage.inputs if i.role == "forcing"})
+    used = [i for i in lineage.inputs if i.role != "superseded"]
+    sources = sorted({f"{i.product} {i.version}" for i in used if i.role == "forcing"})
+    inputs = sorted({f"{i.product} {i.version}" for i in used})
     title = f"Daily surface soil moisture, EASE-2 9 km, {domain.name}, {day}"
     return {
         "title": f"{title} ({lineage.status})",
@@ -99,7 +101,7 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
         ),
         "history": f"{made} msm {lineage.code_version}: published",
         "acknowledgement": (
-            f"Made from {', '.join(sources) or 'no forcing'}, which NASA Earthdata distributes "
+            f"Made from {', '.join(inputs) or 'no input'}, which NASA Earthdata distributes "
             "free of charge; please name these products and the reference beside this one."
         ),
         "citation": (

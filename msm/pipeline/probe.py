@@ -13,8 +13,8 @@ from msm.inputs.product import GranuleError, Product, open_granule
 from msm.pipeline.inputs import CONSTANTS, FORCING, SATELLITE
 from msm.pipeline.run import Run
 
-LOOK_BACK_DAYS = 30
-"""How far back the newest granule of a living product is looked for."""
+WINDOW_DAYS = 2
+"""Days behind a product's due time that are searched: of a living product they are there."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
 
 
 def probe(run: Run, now: datetime) -> list[Finding]:
-    """Fetch the newest granule of each product in use and compare it with its layout.
+    """Fetch a young granule of each product in use and compare it with its layout.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def probe(run: Run, now: datetime) -> list[Finding]:
 
 
 def _probe(run: Run, product: Product, now: datetime) -> Finding:
-    offered = run.source.search(product, now - timedelta(days=LOOK_BACK_DAYS), now)
+    due = now - timedelta(days=product.layout.latency.due_days)
+    start = due - timedelta(days=WINDOW_DAYS)
+    offered = run.source.search(product, start, due)
     if not offered:
-        message = (
-            f"none in the last {LOOK_BACK_DAYS} days: has version {product.layout.version} ended?"
-        )
-        return Finding(product.id, None, (message,))
+        ended = f"none from {start:%Y-%m-%d} to {due:%Y-%m-%d}: late, or has this version ended?"
+        return Finding(product.id, None, (ended,))
     chosen = newest(offered)[0][-1:]
     fetched = run.source.fetch(product, chosen)
     if fetched.refused:

@@ -117,7 +117,7 @@ def test_a_catalogue_that_stays_down_is_told(earthdata, fresh_sandbox, hours, mo
     monkeypatch.setattr("urllib3.util.Retry.DEFAULT_BACKOFF_MAX", 0.01)
     earthdata.search(NLDAS, *hours)
     fresh_sandbox.fault(Fault(match="granules.umm_json", behaviour="unavailable"))
-    with pytest.raises(EarthdataError, match="catalogue fails .*run again later"):
+    with pytest.raises(EarthdataError, match=r"catalogue fails .*run again later"):
         earthdata.search(NLDAS, *hours)
 
 
@@ -199,5 +199,5 @@ def test_a_wrong_password_is_told(settings, readers, hours, monkeypatch):
 
 def test_a_host_that_does_not_answer_is_told(settings, readers, hours):
     away = settings.model_copy(update={"edl_host": "127.0.0.1:9"})
-    with pytest.raises(EarthdataError, match="does not answer .*MSM_EDL_HOST"):
+    with pytest.raises(EarthdataError, match=r"does not answer .*MSM_EDL_HOST"):
         Earthdata(away, readers).search(NLDAS, *hours)

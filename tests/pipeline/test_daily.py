@@ -149,7 +149,7 @@ def test_young_inputs_make_a_provisional_map_that_becomes_final(settings, make):
 
 
 def test_a_day_that_has_not_ended_is_refused(settings, make):
-    with pytest.raises(MsmError, match="2016-06-20 has not ended .* ask for 2016-06-19"):
+    with pytest.raises(MsmError, match=r"2016-06-20 has not ended .* ask for 2016-06-19"):
         make(settings, date(2016, 6, 20))
 
 

@@ -1,0 +1,58 @@
+"""The shipped deployment on a real Prefect server, with a real worker."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from msm.archive import store
+from msm.archive.validate import validate
+
+BOX = "box:38,39,-98.5,-97"
+DAY = datetime(2016, 6, 3, tzinfo=UTC).date()
+
+
+def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
+    prefect_server, fresh_sandbox, tmp_path
+):
+    archive = tmp_path / "archive"
+    environment = fresh_sandbox.environment() | {
+        "MSM_WORK": str(tmp_path / "work"),
+        "MSM_ARCHIVE": str(archive),
+        "MSM_SPIN_UP_DAYS": "0",
+        "MSM_READERS": "1",
+        "MSM_ARCHIVE_URL": "https://maps.example.org/sm/",
+    }
+    prefect_server.prefect("work-pool", "create", "msm", "--type", "process")
+    prefect_server.prefect("deploy", "--all", "--prefect-file", "deploy/prefect.yaml")
+    prefect_server.prefect(
+        "deployment", "run", "msm-daily/daily", "-p", f"day={DAY}", "-p", f"domain={BOX}"
+    )
+    prefect_server.prefect("worker", "start", "--pool", "msm", "--run-once", **environment)
+
+    (published,) = store.published_days(archive, BOX)
+    assert published == DAY
+    record = store.read_item(archive, BOX, DAY)
+    assert validate(record.path) == []
+
+    runs = {run["state_type"]: run for run in scheduled_runs(prefect_server)}
+    assert set(runs) == {"COMPLETED", "SCHEDULED"}
+    tasks = prefect_server.ask("task_runs/filter")
+    assert {run["state_type"] for run in tasks} == {"COMPLETED"}
+    assert {run["name"].split()[0] for run in tasks} == {"fetch", "advance", "publish", "report"}
+    due = datetime.fromisoformat(runs["SCHEDULED"]["expected_start_time"])
+    assert (due.hour, due.minute, due.utcoffset()) == (14, 30, timedelta(0))
+
+    artifacts = {found["key"]: found["data"] for found in prefect_server.ask("artifacts/filter")}
+    assert f"# {DAY}, final" in artifacts["msm-box-statistics"]
+    assert "smap_granule | SMAP_L3_SM_P_E_20160603" in artifacts["msm-box-statistics"]
+    address = f"https://maps.example.org/sm/{record.picture.relative_to(archive).as_posix()}"
+    assert artifacts["msm-box-map"] == address
+
+
+def scheduled_runs(prefect_server):
+    """Wait for the scheduler, which looks every few seconds."""
+    deadline = time.monotonic() + 30
+    while True:
+        runs = prefect_server.ask("flow_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
+        if any(run["state_type"] == "SCHEDULED" for run in runs) or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.5)

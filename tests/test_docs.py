@@ -1,0 +1,62 @@
+"""The commands in the documentation work as they stand there."""
+
+import glob
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from msm.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+BIN = Path(sys.executable).parent
+
+
+def commands(page):
+    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / "operations" / page).read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def site(fresh_sandbox, tmp_path, monkeypatch):
+    """A folder and an environment like an operator's, on a small domain."""
+    for name, value in fresh_sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MSM_DOMAIN", "box:38,39,-98.5,-97")
+    monkeypatch.setenv("MSM_SPIN_UP_DAYS", "0")
+    monkeypatch.setenv("MSM_READERS", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(line, folder):
+    words = [word for part in shlex.split(line) for word in sorted(glob.glob(part)) or [part]]
+    done = subprocess.run(
+        [str(BIN / words[0]), *words[1:]], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+    return done.stdout
+
+
+def test_a_day_and_a_look_at_its_inputs(site):
+    told = {line: run(line, site) for line in (*commands("daily.md"), *commands("inputs.md"))}
+    assert len(told) == 6
+    assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.0.nc")
+    assert "1 days, no gap" in told["msm status"]
+    assert told["msm probe"].count("as its layout file says") == 3
+
+
+def test_the_pages_of_other_operations_name_commands_that_tests_run():
+    assert commands("sandbox.md") == ["msm demo"]
+    in_test = (DOCS.parent / "tests" / "flows" / "test_daily.py").read_text()
+    for line in commands("prefect.md"):
+        for word in shlex.split(line)[1:4]:
+            assert f'"{word}"' in in_test or word.startswith("day="), line
+
+
+def test_every_setting_is_in_the_table_and_no_other():
+    named = set(re.findall(r"`MSM_(\w+)`", (DOCS / "operations" / "daily.md").read_text()))
+    assert {name.lower() for name in named} == set(Settings.model_fields)
