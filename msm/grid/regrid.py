@@ -25,6 +25,10 @@ MIN_VALID_FRACTION = 0.5
 """A cell takes a value only where valid source cells cover at least this share of its area."""
 
 
+CHUNK_FIELDS = 16
+"""Fields that one dask task works on where the caller has not chunked them."""
+
+
 @dataclass(frozen=True, eq=False)
 class LatLonGrid:
     """A rectilinear source grid, given by the edges of its rows and columns."""
@@ -102,7 +106,12 @@ class Weights:
         by_row = self.rows @ field
         # The sparse product runs along contiguous memory only from the left.
         window = self.cols @ np.ascontiguousarray(by_row.T)
-        return window[self.col, self.row]
+        return window.ravel().take(self._place)
+
+    @cached_property
+    def _place(self) -> NDArray[np.int64]:
+        """Where each cell stands in a window laid out column by column."""
+        return self.col * self.rows.shape[0] + self.row
 
     @cached_property
     def covered(self) -> NDArray[np.float64]:
@@ -161,6 +170,12 @@ def regrid(
             f"A field of shape {fields.shape[-2:]} does not fit weights made for a grid of "
             f"{weights.source_shape}: the file is not on the grid its product states."
         )
+    if not isinstance(fields, da.Array):
+        whole = fields.reshape(-1, *weights.source_shape) if fields.ndim > 2 else fields
+        chunks = (CHUNK_FIELDS,) * (whole.ndim - 2) + weights.source_shape
+        values, fraction = regrid(da.from_array(whole, chunks, name=False), weights, min_valid)
+        shape = (*fields.shape[:-2], weights.row.size)
+        return values.reshape(shape), fraction.reshape(shape)
     return da.apply_gufunc(
         _regrid_block,
         "(y,x)->(cell),(cell)",
@@ -180,16 +195,16 @@ def _regrid_block(
     values = np.empty((flat.shape[0], weights.row.size), np.float32)
     fraction = np.empty_like(values)
     known_valid: NDArray[np.bool_] | None = None
-    covered = weights.covered
     for index, field in enumerate(flat):
         valid = np.isfinite(field)
         # Hours of one product share their mask: its coverage is worked out once.
         if known_valid is None or not np.array_equal(valid, known_valid):
             known_valid = valid
             covered = weights.onto_cells(valid.astype(np.float64))
-        total = weights.onto_cells(np.where(valid, field, 0.0).astype(np.float64))
-        # A hair below the threshold is rounding, not a missing part.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values[index] = np.where(covered >= min_valid - 1e-9, total / covered, np.nan)
+            # A hair below the threshold is rounding, not a missing part.
+            enough = (covered >= min_valid - 1e-9) & (covered > 0)
+            share = np.divide(1.0, covered, out=np.full_like(covered, np.nan), where=enough)
+        total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64))
+        np.multiply(total, share, out=values[index], casting="same_kind")
         fraction[index] = covered.clip(0.0, 1.0)
     return values.reshape(*leading, -1), fraction.reshape(*leading, -1)

@@ -1,0 +1,27 @@
+"""What a day costs beside its peers and its floor: `make bench`.
+
+Every figure is a ratio taken in one run, from medians of several repetitions in turn, because the
+speed of a machine drifts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import one_day, regridding
+
+
+def main() -> None:
+    """Run both benchmarks and print their tables."""
+    result = {"regridding": regridding.measure(), "one CONUS day": one_day.measure()}
+    folder = Path("build/bench")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+    Console().print_json(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
