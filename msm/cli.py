@@ -216,7 +216,13 @@ def serve(
 def _progress() -> Iterator[Any]:
     """Show a bar from the first report on; nothing where the screen is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as bar:
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    ) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def report(what: str, done: int, total: int) -> None:

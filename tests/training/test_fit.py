@@ -23,10 +23,11 @@ first = 2020-01-01
 last = 2020-06-28
 hidden_size = 16
 dropout = 0.1
-steps = 120
+steps = 200
 cells_per_step = 8
-warm_up_days = 20
-scored_days = 30
+window_days = 30
+cold_starts = 0.2
+state_penalty = 0.001
 learning_rate = 0.02
 weight_decay = 0.0
 folds = 4
@@ -110,23 +111,39 @@ def test_windows_without_a_target_do_no_harm(pixels: Pixels):
     sparse = np.full_like(pixels.target, np.nan)
     sparse[0, :2] = [0.1, 0.2]
     few = Pixels(pixels.lat, pixels.lon, pixels.days, pixels.forcing, pixels.statics, sparse)
-    checkpoint = fit(_short(scored_days=5, cells_per_step=2), "", few, 0.05)
+    checkpoint = fit(_short(window_days=5, cells_per_step=2), "", few, 0.05)
     assert all(np.isfinite(weight).all() for weight in checkpoint.weights.values())
 
 
-def test_the_warm_up_is_not_scored():
-    torch.manual_seed(0)
-    network = SoilMoistureLSTM(2, 8)
-    x, y = torch.randn(3, 20, 2), torch.randn(3, 20)
-    loss = fitting._loss(network, x, y, 12)
-    changed = y.clone()
-    changed[:, :12] += 10
-    assert fitting._loss(network, x, changed, 12) == loss
-    changed[:, 12] += 10
-    assert fitting._loss(network, x, changed, 12) != loss
-    whole, _ = network(x)
-    assert loss.item() == pytest.approx((whole - y)[:, 12:].square().mean().item(), rel=1e-5)
-    assert fitting._loss(network, x, torch.full_like(y, torch.nan), 12) == 0
+def test_the_loss_is_over_the_days_with_a_target():
+    predicted = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    target = torch.tensor([[2.0, torch.nan, 3.0], [torch.nan, 5.0, 3.0]])
+    loss = fitting._loss(predicted, target)
+    assert loss.item() == pytest.approx((1 + 0 + 0 + 9) / 4)
+    loss.backward()
+    assert predicted.grad is not None
+    np.testing.assert_allclose(predicted.grad, [[-0.5, 0, 0], [0, 0, 1.5]])
+    assert fitting._loss(predicted, torch.full_like(target, torch.nan)) == 0
+
+
+def test_the_first_window_after_a_cold_start_is_not_scored(pixels: Pixels):
+    """Every window follows a cold start, so nothing but the decay of the weights moves them."""
+    always_cold = fit(_short(cold_starts=0.999999, state_penalty=0.0), "", pixels, 0.05)
+    torch.manual_seed(5)
+    start = SoilMoistureLSTM(3, 16, 0.1).state_dict()
+    for name, weight in always_cold.weights.items():
+        np.testing.assert_array_equal(weight, start[name].numpy())
+    carried = fit(_short(cold_starts=0.0, steps=20), "", pixels, 0.05)
+    assert not np.array_equal(carried.weights["head.weight"], start["head.weight"].numpy())
+
+
+def test_the_penalty_keeps_the_state_small(pixels: Pixels):
+    sizes = []
+    for penalty in (0.0, 1.0):
+        checkpoint = fit(_short(steps=25, state_penalty=penalty), "", pixels, 0.05)
+        _, state = predict(checkpoint, pixels.between(date(2020, 1, 1), date(2020, 2, 29)))
+        sizes.append(np.abs(state.c.astype(np.float32)).mean())
+    assert sizes[1] < 0.8 * sizes[0]
 
 
 def test_the_prediction_goes_on_where_it_stopped(pixels: Pixels):

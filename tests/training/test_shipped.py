@@ -3,23 +3,48 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from msm.model.checkpoint import load_checkpoint
 from msm.model.inference import outside_training
+from msm.model.network import SoilMoistureLSTM
+from msm.model.state import State
+from msm.training import fit as fitting
 from msm.training.fit import predict
 from msm.training.metrics import site_metrics
-from msm.training.pixels import read_pixels
+from msm.training.pixels import Pixels, read_pixels
+
+CHECKPOINT = load_checkpoint()
+CARD = CHECKPOINT.card
 
 
-def test_the_shipped_checkpoint_in_the_year_after_its_training(real_data: Path):
-    """One year carried on from the spin-up, beside what hydroDL predicts for the same cells."""
-    checkpoint = load_checkpoint()
-    pixels = read_pixels(real_data)
-    spin_up = pixels.between(date(2015, 4, 1), date(2016, 3, 31))
+@pytest.fixture(scope="module")
+def pixels(real_data: Path) -> Pixels:
+    return read_pixels(real_data)
+
+
+@pytest.fixture(scope="module")
+def training_year(pixels: Pixels) -> Pixels:
+    return pixels.between(date(2015, 4, 1), date(2016, 3, 31))
+
+
+@pytest.fixture(scope="module")
+def network() -> SoilMoistureLSTM:
+    network = SoilMoistureLSTM(len(CARD.inputs), CARD.hidden_size).eval()
+    network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in CHECKPOINT.weights.items()})
+    return network
+
+
+def test_the_shipped_checkpoint_in_the_year_after_its_training(
+    real_data: Path, pixels: Pixels, training_year: Pixels, network: SoilMoistureLSTM
+):
+    """The daily service over one year after one of spin-up, beside hydroDL for the same cells."""
+    with torch.no_grad():
+        _, carried = network(torch.from_numpy(fitting._normalised(CARD, training_year)))
+    state = State(*(part.numpy().astype(np.float16) for part in carried))
     year = pixels.between(date(2016, 4, 1), date(2017, 3, 31))
-    _, state = predict(checkpoint, spin_up)
-    predicted, _ = predict(checkpoint, year, state)
+    predicted, _ = predict(CHECKPOINT, year, state)
     ours = site_metrics(predicted, year.target).medians()
     with (
         xr.open_dataset(real_data / "conus_pixels" / "hydrodl_predictions.nc") as peer,
@@ -29,15 +54,27 @@ def test_the_shipped_checkpoint_in_the_year_after_its_training(real_data: Path):
         single = site_metrics(peer["hydrodl_single_task"].to_numpy()[whole], year.target).medians()
     assert single["r"] == pytest.approx(0.841, abs=0.002)
     assert single["ubrmse"] == pytest.approx(0.0294, abs=0.0002)
-    assert ours["r"] > R_FLOOR
-    assert ours["ubrmse"] < UBRMSE_CEILING
-    assert ours["rmse"] < RMSE_CEILING
+    # Measured: 0.818, 0.0327 and 0.0445; the peer has wind and more static attributes besides.
+    assert ours["r"] > 0.81
+    assert ours["ubrmse"] < 0.0335
+    assert ours["rmse"] < 0.0455
+    assert abs(ours["bias"]) < 0.005
 
 
-def test_few_cells_of_the_training_year_are_outside_its_own_range(real_data: Path):
-    card = load_checkpoint().card
-    year = read_pixels(real_data).between(date(2015, 4, 1), date(2016, 3, 31))
-    statics = np.stack([year.statics[s.name] for s in card.statics], axis=-1)
+def test_a_year_of_spin_up_settles_the_state(training_year: Pixels, network: SoilMoistureLSTM):
+    """A state that had counted the days since its cold start would be another one a year later."""
+    some = training_year.at(np.arange(0, training_year.n_cell, 8))
+    x = torch.from_numpy(fitting._normalised(CARD, some))
+    with torch.no_grad():
+        first, state = network(x)
+        second, (_, c) = network(x, state)
+    late = (second - first)[:, -90:].numpy() * CARD.target.std
+    assert np.sqrt((late**2).mean()) < 0.008
+    assert c.abs().max() < 100
+
+
+def test_the_training_year_lies_inside_its_own_range(training_year: Pixels):
+    statics = np.stack([training_year.statics[s.name] for s in CARD.statics], axis=-1)
     for day in (0, 100, 300):
-        forcing = np.stack([year.forcing[s.name][:, day] for s in card.forcing], axis=-1)
-        assert not outside_training(card, forcing, statics).any()
+        forcing = np.stack([training_year.forcing[s.name][:, day] for s in CARD.forcing], axis=-1)
+        assert not outside_training(CARD, forcing, statics).any()

@@ -1,0 +1,73 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from msm.inputs.nldas import FORA0125_H_002 as NLDAS
+from msm.inputs.product import GranuleError
+
+NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
+
+
+def test_a_granule_is_read_in_another_process(real_data, readers):
+    path = real_data / "granules" / NAME
+    reading = readers.submit(NLDAS, path, ["air_temperature"]).result()
+    assert set(reading.fields) == {"air_temperature"}
+    assert reading.time == NLDAS.read(path, ()).time
+
+
+def test_problems_are_told_by_file(real_data, readers, tmp_path):
+    good = real_data / "granules" / NAME
+    cut = tmp_path / NAME
+    cut.write_bytes(good.read_bytes()[:200_000])
+    problems = readers.problems(NLDAS, [good, cut])
+    assert list(problems) == [cut]
+    assert NAME in problems[cut]
+
+
+def test_an_error_keeps_its_sentence_across_processes(tmp_path, readers):
+    with pytest.raises(GranuleError, match="cannot be opened as NetCDF or HDF5"):
+        readers.submit(NLDAS, tmp_path / "none.nc").result()
+
+
+def test_readers_end_when_their_run_is_killed(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import os, time
+            from msm.inputs.readers import Readers
+
+            if __name__ == "__main__":
+                with Readers(1) as readers:
+                    print(readers._pool.submit(os.getpid).result(), flush=True)
+                    time.sleep(60)
+            """
+        )
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as run:
+        reader = int(run.stdout.readline())
+        run.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while _alive(reader) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(reader)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

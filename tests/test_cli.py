@@ -1,0 +1,62 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MSM = Path(sys.executable).parent / "msm"
+
+
+def msm(*words, **environment):
+    return subprocess.run(
+        [str(MSM), *map(str, words)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_inspect_prints_json_for_a_machine(real_data):
+    path = real_data / "granules" / "SMAP_L3_SM_P_20150401_R13080_001.h5"
+    told = json.loads(msm("inspect", path, "--json").stdout)
+    assert (told["product"], told["version"], told["day"]) == ("SPL3SMP", "003", "2015-04-01")
+    assert told["variables"]["soil_moisture"]["count"] == 35278
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("inspect", "nothing.h5"), "nothing.h5 cannot be opened"),
+        (("daily", "--date", "2999-01-01"), "2999-01-01 has not ended"),
+        (("daily", "--date", "2016-06-03", "--domain", "mars"), "There is no domain 'mars'"),
+        (("validate", "nothing.nc"), "1 of 1 files are not good"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_status_1(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = msm(*words)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_stops_every_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = msm("status", MSM_READERS="none")
+    assert done.returncode == 1
+    assert "MSM_READERS" in done.stderr
+
+
+def test_status_of_an_empty_archive(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(msm("status", "--json").stdout) == []
+
+
+def test_what_may_not_be_needed_is_not_imported():
+    code = "import sys, msm.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "xarray", "prefect", "dask"} & set(done.stdout.split())

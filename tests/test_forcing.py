@@ -1,0 +1,123 @@
+"""Forcing from granules written by hand, so that every number is known."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import netCDF4
+import numpy as np
+import pytest
+
+from msm import forcing
+from msm.errors import MsmError
+from msm.forcing import IncompleteDayError
+from msm.grid.domain import load_domain
+from msm.inputs.granule import Granule, GranuleFile
+from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+
+BOX = load_domain("box:38,39,-98.5,-97")
+DAY = date(2016, 4, 1)
+
+
+def write(folder, time, **values):
+    """Write one hour with constant fields, NaN for fill."""
+    layout = NLDAS.layout
+    path = folder / layout.file_name.format(time=time)
+    lat, lon = layout.grid.axes()
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, axis in (("lat", lat), ("lon", lon)):
+            dataset.createDimension(name, axis.size)
+            dataset.createVariable(name, "f4", (name,))[:] = axis
+        dataset.createDimension("time", 1)
+        stamp = dataset.createVariable("time", "f8", ("time",))
+        stamp.units = "hours since 1979-01-01 00:00:00"
+        stamp[:] = (time - datetime(1979, 1, 1, tzinfo=UTC)) / timedelta(hours=1)
+        for variable in layout.variables:
+            given = values.get(variable.name)
+            if given is None:
+                continue
+            field = np.broadcast_to(np.asarray(given, np.float32), (lat.size, lon.size))
+            stored = dataset.createVariable(variable.path, "f4", variable.dims, fill_value=-9999.0)
+            stored[0] = np.where(np.isfinite(field), field, -9999.0)
+    return GranuleFile(Granule("NLDAS_FORA0125_H", "2.0", path.name, time), path, 1, "0" * 64)
+
+
+def day_of_files(folder, **changes):
+    """Write 25 hours: hour h has h degrees above 280 K and h mm of rain in the hour before."""
+    files = []
+    for hour, time in enumerate(NLDAS.layout.stamps(DAY)):
+        values = {
+            "air_temperature": 280.0 + hour,
+            "specific_humidity": 0.005,
+            "shortwave_down": 200.0,
+            "precipitation": hour / 24.0,
+        }
+        values |= {name: change(hour) for name, change in changes.items()}
+        files.append(write(folder, time, **values))
+    return files
+
+
+def make(files, readers):
+    return forcing.make(BOX, NLDAS, DAY, files, [], readers)
+
+
+def test_each_variable_takes_exactly_its_intervals_of_the_day(tmp_path, readers):
+    made = make(day_of_files(tmp_path), readers)
+    # Instantaneous: hours 0..23. Totals of the hour before: stamps 1..24, in mm a day.
+    np.testing.assert_allclose(made.fields["air_temperature"], 280 + 11.5, rtol=1e-6)
+    np.testing.assert_allclose(made.fields["precipitation"], sum(range(1, 25)) / 24, rtol=1e-6)
+    assert made.units["precipitation"] == "mm day-1"
+    assert not made.filled.any()
+    assert len(made.inputs) == 25
+    assert {entry.role for entry in made.inputs} == {"forcing"}
+    # Optional fields that no granule has are left out.
+    assert set(made.fields) == {
+        "air_temperature",
+        "specific_humidity",
+        "shortwave_down",
+        "precipitation",
+    }
+
+
+def test_wind_turns_without_losing_its_speed(tmp_path, readers):
+    turning = day_of_files(
+        tmp_path, wind_east=lambda h: 3 * (-1) ** h, wind_north=lambda h: 4 * (-1) ** h
+    )
+    np.testing.assert_allclose(make(turning, readers).fields["wind_speed"], 5, rtol=1e-6)
+
+
+def test_a_missing_hour_is_not_averaged_away(tmp_path, readers):
+    files = day_of_files(tmp_path)
+    del files[7]
+    with pytest.raises(IncompleteDayError, match=r"lacks 1 of 25 granules \(2016-04-01T07Z\)"):
+        make(files, readers)
+
+
+def test_a_hole_in_one_hour_is_a_hole_in_the_day_and_is_filled_and_flagged(tmp_path, readers):
+    lat, lon = NLDAS.layout.grid.axes()
+    hole = (np.abs(lat[:, None] - 38.5) < 0.2) & (np.abs(lon - -98.0) < 0.2)
+
+    def temperature(hour):
+        return np.where(hole & (hour == 5), np.nan, 290.0)
+
+    made = make(day_of_files(tmp_path, air_temperature=temperature), readers)
+    assert 0 < made.filled.sum() < BOX.n_cell
+    inside = (np.abs(BOX.lat - 38.5) < 0.1) & (np.abs(BOX.lon - -98.0) < 0.1)
+    assert made.filled[inside].all()
+    np.testing.assert_allclose(made.fields["air_temperature"], 290, rtol=1e-6)
+
+
+def test_an_empty_field_is_told(tmp_path, readers):
+    files = day_of_files(tmp_path, shortwave_down=lambda h: np.nan if h == 3 else 200.0)
+    with pytest.raises(
+        MsmError, match=r"shortwave_down of NLDAS_FORA0125_H 2.0 on 2016-04-01 has no value"
+    ):
+        make(files, readers)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("air_temperature", 15.0), ("specific_humidity", 5.0), ("precipitation", -1.0)],
+)
+def test_values_in_other_units_are_told(tmp_path, readers, name, value):
+    files = day_of_files(tmp_path, **{name: lambda _: value})
+    with pytest.raises(MsmError, match=f"{name} .* the granules are wrong or their units"):
+        make(files, readers)
