@@ -46,7 +46,7 @@ bench: $(READY)  ## measure regridding and one day against their floors
 	$(BIN)/python -m benchmarks.bench
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
-	$(BIN)/python -m msm.training
+	$(BIN)/python -m msm.training.fit msm/training/recipes/first.toml ../shared/data build/checkpoint/first.json
 
 image:  ## build the container image
 	docker build --tag msm .

@@ -19,6 +19,7 @@ import h5py
 import torch
 
 from benchmarks.timing import medians
+from msm.demo import logged_in
 from msm.model.state import State
 from msm.pipeline.advance import advance, open_chain, prediction_path
 from msm.pipeline.daily import daily
@@ -38,22 +39,12 @@ SGEMM = 6144
 def prepare(folder: Path) -> Settings:
     """Bring the granules of two days to disk and the chain to the eve of the day."""
     with start(folder / "sandbox") as sandbox:
-        os.environ.update(sandbox.environment())
-        online = Settings(
-            work=folder, domain="conus", cmr_url=sandbox.cmr_url, edl_host=sandbox.edl_host
-        )
+        online = logged_in(sandbox, folder, spin_up_days=1)
         with open_run(online) as run:
             stored_statics(run)
             fetch_forcing(run, DAY - timedelta(days=1), DAY)
-    settings = Settings(
-        work=folder / "work",
-        archive=folder / "archive",
-        domain="conus",
-        mirror=folder / "granules",
-        spin_up_days=1,
-    )
+    settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
-        stored_statics(run)
         advance(run, DAY)
     return settings
 
@@ -99,7 +90,7 @@ def measure() -> dict[str, object]:
         state, _ = chain.read_snapshot(DAY)
         granules = [
             path
-            for path in (folder / "granules" / "NLDAS_FORA0125_H.2.0").glob("*.nc")
+            for path in (settings.mirror / "NLDAS_FORA0125_H.2.0").glob("*.nc")
             if f"{DAY:%Y%m%d}" in path.name or f"{DAY + timedelta(days=1):%Y%m%d}.0000" in path.name
         ]
         made = [run.forcing_path(DAY), prediction_path(chain, DAY), published.path]
@@ -139,6 +130,4 @@ def measure() -> dict[str, object]:
         "gflop/s of the square sgemm": rate / 1e9,
         "day / floor": seconds["day"] / floor,
         "peak memory, GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        "peak memory of a reader, GiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        / 2**20,
     }

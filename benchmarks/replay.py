@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import time
 import warnings
@@ -25,11 +24,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from msm.archive.naming import map_path
-from msm.grid.ease import M36, children
+from msm.demo import logged_in
+from msm.grid.ease import M09, M36, children
 from msm.pipeline.daily import daily
 from msm.pipeline.run import open_run
 from msm.sandbox.process import start
-from msm.settings import Settings
 from msm.training.metrics import site_metrics
 
 SPIN_UP = date(2015, 4, 1)
@@ -47,17 +46,7 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
     days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
     began = time.perf_counter()
     with start(folder / "sandbox", str(table)) as sandbox, Progress() as bar:
-        os.environ.update(sandbox.environment())
-        settings = Settings(
-            work=folder / "work",
-            archive=folder / "archive",
-            domain="conus",
-            checkpoint=None,
-            mirror=None,
-            spin_up_days=(FIRST - SPIN_UP).days,
-            cmr_url=sandbox.cmr_url,
-            edl_host=sandbox.edl_host,
-        )
+        settings = logged_in(sandbox, folder, (FIRST - SPIN_UP).days)
         spin_up = bar.add_task("spin-up", total=(FIRST - SPIN_UP).days)
         published = bar.add_task("published", total=len(days))
         with open_run(settings) as run:
@@ -99,8 +88,6 @@ def published_series(archive: Path, lat: NDArray[np.float64], lon: NDArray[np.fl
 
 
 def _offset(first: float, *, rows: bool) -> int:
-    from msm.grid.ease import M09
-
     return int(np.abs((M09.y if rows else M09.x) - first).argmin())
 
 

@@ -7,8 +7,6 @@ by replays and training, so that nothing is fetched again.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from scipy import ndimage
 
+from msm.durable import replacing
 from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.inputs.granule import Granule, GranuleFile
@@ -151,27 +150,20 @@ def fill_from_neighbours(
 def write(path: Path, cells: CellFields) -> None:
     """Write fields to a NetCDF file, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with netCDF4.Dataset(temporary, "w") as dataset:
-            dataset.mask_sha256 = cells.mask_sha256
-            dataset.day = cells.day.isoformat() if cells.day else ""
-            dataset.content_sha256 = cells.sha256
-            dataset.inputs = _INPUTS.dump_json(cells.inputs).decode()
-            dataset.createDimension("cell", cells.filled.size)
-            for name, values in cells.fields.items():
-                variable = dataset.createVariable(
-                    name, "f4", ("cell",), compression="zlib", complevel=1, fill_value=np.nan
-                )
-                variable.units = cells.units[name]
-                variable[:] = values
-            filled = dataset.createVariable("filled", "u1", ("cell",), compression="zlib")
-            filled[:] = cells.filled
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as new, netCDF4.Dataset(new, "w") as dataset:
+        dataset.mask_sha256 = cells.mask_sha256
+        dataset.day = cells.day.isoformat() if cells.day else ""
+        dataset.content_sha256 = cells.sha256
+        dataset.inputs = _INPUTS.dump_json(cells.inputs).decode()
+        dataset.createDimension("cell", cells.filled.size)
+        for name, values in cells.fields.items():
+            variable = dataset.createVariable(
+                name, "f4", ("cell",), compression="zlib", complevel=1, fill_value=np.nan
+            )
+            variable.units = cells.units[name]
+            variable[:] = values
+        filled = dataset.createVariable("filled", "u1", ("cell",), compression="zlib")
+        filled[:] = cells.filled
 
 
 def read(path: Path, domain: Domain) -> CellFields:
@@ -202,8 +194,3 @@ def read(path: Path, domain: Domain) -> CellFields:
     if cells.mask_sha256 != domain.mask_sha256:
         raise MsmError(f"{path} is of another mask than domain {domain.name}: remove it.")
     return cells
-
-
-def json_of(inputs: Iterable[Input]) -> list[dict[str, object]]:
-    """Return inputs as plain JSON values."""
-    return list(json.loads(_INPUTS.dump_json(tuple(inputs))))

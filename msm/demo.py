@@ -9,7 +9,7 @@ from pathlib import Path
 from msm.archive.store import Published
 from msm.pipeline.daily import daily
 from msm.pipeline.run import Progress, open_run
-from msm.sandbox.process import start
+from msm.sandbox.process import Sandbox, start
 from msm.settings import Settings
 
 DAY = date(2024, 6, 3)
@@ -33,17 +33,23 @@ def demo(folder: Path, progress: Progress) -> Published:
     Published
         Where the map is.
     """
-    with start(folder / "sandbox") as sandbox:
-        os.environ.update(sandbox.environment())
-        settings = Settings(
-            work=folder / "work",
-            archive=folder / "archive",
-            domain="conus",
-            checkpoint=None,
-            mirror=None,
-            spin_up_days=SPIN_UP_DAYS,
-            cmr_url=sandbox.cmr_url,
-            edl_host=sandbox.edl_host,
-        )
-        with open_run(settings) as run:
-            return daily(run, DAY, datetime.now(UTC), progress)
+    with (
+        start(folder / "sandbox") as sandbox,
+        open_run(logged_in(sandbox, folder, SPIN_UP_DAYS)) as run,
+    ):
+        return daily(run, DAY, datetime.now(UTC), progress)
+
+
+def logged_in(sandbox: Sandbox, folder: Path, spin_up_days: int) -> Settings:
+    """Log this process in to a sandbox, and return settings for a site in `folder`."""
+    os.environ.update(sandbox.environment())
+    return Settings(
+        work=folder / "work",
+        archive=folder / "archive",
+        domain="conus",
+        checkpoint=None,
+        mirror=None,
+        spin_up_days=spin_up_days,
+        cmr_url=sandbox.cmr_url,
+        edl_host=sandbox.edl_host,
+    )

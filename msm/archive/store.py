@@ -25,6 +25,7 @@ from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
 from msm.archive.netcdf import Header, Revision, read_header
 from msm.archive.validate import CHECKSUMS, sha256_of_file, validate
+from msm.durable import flush
 from msm.errors import MsmError
 
 LATEST = "latest.json"
@@ -177,16 +178,16 @@ def _write(path: Path, daily_map: DailyMap, revision: Revision) -> None:
     new, new_picture = _temporary(path), _temporary(path.with_suffix(".png"))
     try:
         netcdf.write(new, daily_map, revision)
-        _flush(new)
+        flush(new)
         if problems := validate(new):
             raise MsmError(
                 f"{path.name} was not published, because its own check failed: {' '.join(problems)}"
             )
         quicklook.draw(new, new_picture, sha256_of_file(new))
-        _flush(new_picture)
+        flush(new_picture)
         os.replace(new, path)
         os.replace(new_picture, path.with_suffix(".png"))
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         new.unlink(missing_ok=True)
         new_picture.unlink(missing_ok=True)
@@ -223,7 +224,7 @@ def _complete(archive: Path, path: Path) -> Record:
     if quicklook.drawn_from(picture) != sha256:
         new = _temporary(picture)
         quicklook.draw(path, new, sha256)
-        _flush(new)
+        flush(new)
         os.replace(new, picture)
     document = stac.item(
         header,
@@ -354,23 +355,14 @@ def _put(path: Path, content: bytes) -> None:
         return
     new = _temporary(path)
     new.write_bytes(content)
-    _flush(new)
+    flush(new)
     os.replace(new, path)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def _temporary(path: Path) -> Path:
     """Return the hidden name, in the same folder, that a file has until it is whole."""
     return path.with_name(f".{path.name}.tmp")
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file's content, or a folder's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _clean(folder: Path) -> None:

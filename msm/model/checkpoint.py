@@ -6,7 +6,6 @@ It is immutable: the card holds the hash of the weights, and is written last.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,6 +18,7 @@ import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 
+from msm.durable import replacing
 from msm.errors import MsmError
 
 FORCING_UNITS = {
@@ -286,8 +286,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     path = Path(path)
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path.with_suffix(".safetensors"), _serialise(checkpoint.weights))
-    _write(path, (checkpoint.card.model_dump_json(indent=1) + "\n").encode())
+    with replacing(path.with_suffix(".safetensors")) as new:
+        new.write_bytes(_serialise(checkpoint.weights))
+    with replacing(path) as new:
+        new.write_text(checkpoint.card.model_dump_json(indent=1) + "\n")
 
 
 def refuse_existing(path: Path) -> None:
@@ -325,16 +327,3 @@ def _assemble(card: Card, raw: bytes, what: str) -> Checkpoint:
     identity = hashlib.sha256(canonical.encode())
     identity.update(raw)
     return Checkpoint(card=card, weights=weights, sha256=identity.hexdigest())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name, flush it to disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

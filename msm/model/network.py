@@ -1,8 +1,6 @@
 """The network of Liu et al. 2022 (doi:10.1029/2021GL096847), written from its description."""
 
-import os
 import torch
-FB = float(os.environ.get('FB', '1'))
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,7 +32,7 @@ class SoilMoistureLSTM(nn.Module):
         self.lstm = nn.LSTM(hidden_size, hidden_size, batch_first=True)
         self.head = nn.Linear(hidden_size, 1)
         # An open forget gate at the start lets gradients reach back over a season.
-        nn.init.constant_(self.lstm.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size], FB)
+        nn.init.constant_(self.lstm.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size], 1.0)
 
     def _lstm_weights(self) -> list[Tensor]:
         """Return the LSTM's weights, with the training mask where training asks for one."""

@@ -8,7 +8,6 @@ rename, because a revised input makes a new state of that day and the newest rev
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from msm.durable import replacing
 from msm.errors import MsmError
 
 
@@ -174,14 +174,8 @@ class Chain:
         if path.exists() and self._holds(record):
             return record
         metadata = {"record": _canonical(record), "record_sha256": _canonical_hash(record)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            save_file({"h": state.h, "c": state.c}, temporary, metadata=metadata)
-            _flush(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _flush(self.folder)
+        with replacing(path) as new:
+            save_file({"h": state.h, "c": state.c}, new, metadata=metadata)
         return record
 
     def read_record(self, day: date) -> SnapshotRecord:
@@ -227,6 +221,8 @@ class Chain:
                 if record.chain_id != self.root.chain_id or record.day != day:
                     raise _damaged(path, f"it is of chain {record.chain_id} and day {record.day}")
                 yield file, record
+        except ValidationError as error:
+            raise _damaged(path, "its record is not that of a snapshot") from error
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise _damaged(path, f"it is not a readable snapshot ({error})") from error
 
@@ -270,14 +266,8 @@ def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
             )
         return Chain(root, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".chain.json.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(root.model_dump_json(indent=1) + "\n")
-        _flush(temporary)
-        temporary.replace(record)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush(folder)
+    with replacing(record) as new:
+        new.write_text(root.model_dump_json(indent=1) + "\n")
     return Chain(root, folder)
 
 
@@ -294,12 +284,3 @@ def _damaged(path: Path, reason: str) -> StateError:
         f"snapshot {path} is refused because {reason}: remove it and advance the chain again from"
         " the newest day before it"
     )
-
-
-def _flush(path: Path) -> None:
-    """Flush a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -67,6 +67,11 @@ class Recipe(BaseModel):
     cells_per_step: int = Field(gt=0)
     window_days: int = Field(gt=0)
     """Days between two steps of a cell: gradients reach back to the first of them."""
+    cold_starts: float = Field(ge=0, lt=1)
+    """Chance that a cell's state is set back to zero after a window."""
+    state_penalty: float = Field(ge=0)
+    """Weight of the mean square of the cell state: half precision holds small numbers best, and a
+    state that grows for years would not be settled after one year of spin-up."""
     learning_rate: float = Field(gt=0)
     """Highest rate; it rises over the first twentieth of the steps and falls as a cosine."""
     weight_decay: float = Field(ge=0)
@@ -149,9 +154,12 @@ def fit(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Check
             days = (next_day[cells, None] + window) % n_day
             predicted, carried = network(x[cells[:, None], days], (h[cells], c[cells]))
             loss = _loss(predicted[filled[cells]], y[cells[:, None], days][filled[cells]])
-            h[cells], c[cells] = (part.detach() for part in carried)
+            loss = loss + recipe.state_penalty * carried[1].square().mean()
+            again = torch.from_numpy(rng.random(batch) < recipe.cold_starts)
+            for store, part in zip((h, c), carried, strict=True):
+                store[cells] = part.detach() * ~again[:, None]
+            filled[cells] = ~again
             next_day[cells] += window.size
-            filled[cells] = True
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -103,7 +103,7 @@ def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
         assert kept.content_hash() == reloaded.content_hash()
 
 
-def test_rounding_the_state_costs_less_than_the_tolerance_between_devices(make_day: MakeDay):
+def test_rounding_the_state_costs_little_over_a_season(make_day: MakeDay):
     """A half-precision state carried over 120 days against the network in full precision."""
     checkpoint = load_checkpoint()
     card = checkpoint.card

@@ -1,0 +1,42 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from msm.durable import replacing
+
+
+def test_a_file_appears_whole(tmp_path):
+    path = tmp_path / "a"
+    with replacing(path) as new:
+        new.write_text("half")
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("good")
+
+    def fail():
+        with replacing(path) as new:
+            new.write_text("worse")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "good"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    (tmp_path / f".a.nc.{ended.pid}.tmp").write_text("half")
+    living = tmp_path / f".a.nc.{os.getppid()}.tmp"
+    living.write_text("in the making")
+    with replacing(tmp_path / "a.nc") as new:
+        new.write_text("whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([living.name, "a.nc"])
