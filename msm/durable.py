@@ -16,7 +16,7 @@ def replacing(path: Path) -> Iterator[Path]:
     process left under such a name is removed.
     """
     for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if not _alive(int(left.suffixes[-2].removeprefix("."))):
+        if not alive(int(left.suffixes[-2].removeprefix("."))):
             left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -37,7 +37,8 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Tell whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,10 +1,12 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 MSM = Path(sys.executable).parent / "msm"
 
@@ -54,6 +56,17 @@ def test_a_wrong_setting_stops_every_command(tmp_path, monkeypatch):
 def test_status_of_an_empty_archive(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert json.loads(msm("status", "--json").stdout) == []
+
+
+def test_the_sandbox_says_where_it_is_and_ends_when_told(tmp_path):
+    command = [str(MSM), "sandbox", "serve", "--root", str(tmp_path / "sandbox")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        ready = json.loads(server.stdout.readline())
+        answer = requests.get(f"{ready['url']}/profile", verify=ready["ca_file"], timeout=10)
+        server.send_signal(signal.SIGINT)
+    assert answer.ok
+    assert server.returncode == 0
+    assert ready["environment"]["MSM_CMR_URL"] == f"{ready['url']}/search/"
 
 
 def test_what_may_not_be_needed_is_not_imported():

@@ -23,6 +23,7 @@ from earthaccess.system import PROD, System
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
+from msm.durable import alive
 from msm.errors import MsmError
 from msm.inputs.granule import Fetched, Granule, GranuleFile, verify
 from msm.inputs.product import GranuleError, Product
@@ -156,6 +157,9 @@ class Earthdata:
                 continue
         wanted = [g for g in granules if g.name not in hashes]
         refused: dict[str, str] = {}
+        for left in folder.glob(".incoming-*"):
+            if not alive(int(left.name.rpartition("-")[2])):
+                shutil.rmtree(left, ignore_errors=True)
         if wanted:
             try:
                 refused = self._download(product, wanted, incoming, folder, hashes)

@@ -36,10 +36,16 @@ class Readers:
     """A pool of reading processes, used as a context manager and shared by a whole run."""
 
     def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._start()
+
+    def _start(self) -> None:
         # Spawned, not forked: a fork would copy the locks of the parent's threads. The processes
         # start with the first granule.
         self._pool = ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+            self._processes,
+            multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
         )
 
     def __enter__(self) -> Self:
@@ -69,13 +75,27 @@ class Readers:
         dict
             The sentence for each granule that is not good.
         """
-        futures = {path: self.submit(product, path, ()) for path in paths}
-        found = {}
-        for path, future in futures.items():
-            try:
-                future.result()
-            except GranuleError as error:
-                found[path] = str(error)
-            except BrokenProcessPool:
-                found[path] = f"{path.name} crashes the HDF5 library: it is fetched again."
-        return found
+        try:
+            futures = {path: self.submit(product, path, ()) for path in paths}
+            checked = {path: _sentence(future) for path, future in futures.items()}
+        except BrokenProcessPool:
+            # One of them took its process down, and with it the others' answers.
+            checked = {path: self._alone(product, path) for path in paths}
+        return {path: sentence for path, sentence in checked.items() if sentence}
+
+    def _alone(self, product: Product, path: Path) -> str | None:
+        self._start()
+        try:
+            return _sentence(self.submit(product, path, ()))
+        except BrokenProcessPool:
+            self._start()
+            return f"{path.name} crashes the HDF5 library: it is fetched again."
+
+
+def _sentence(future: Future[Reading]) -> str | None:
+    """Return what is wrong with a granule, None where nothing is."""
+    try:
+        future.result()
+    except GranuleError as error:
+        return str(error)
+    return None

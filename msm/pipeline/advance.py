@@ -94,9 +94,9 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
             cells.write(path, _prediction(run, day, soil_moisture, fields))
         if today == day or today == day - timedelta(days=1) or (done + 1) % FETCH_DAYS == 0:
             chain.write_snapshot(today, after, before.content_hash(), fields.sha256)
+            _prune(chain, today - timedelta(days=KEPT_STATES))
         before = after
         progress(f"{today}", done + 1, total)
-    _prune(chain, day - timedelta(days=KEPT_STATES))
     return path
 
 

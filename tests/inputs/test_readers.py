@@ -4,11 +4,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
 from msm.inputs.nldas import FORA0125_H_002 as NLDAS
 from msm.inputs.product import GranuleError
+from msm.inputs.readers import Readers
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
 
@@ -32,6 +34,14 @@ def test_problems_are_told_by_file(real_data, readers, tmp_path):
 def test_an_error_keeps_its_sentence_across_processes(tmp_path, readers):
     with pytest.raises(GranuleError, match="cannot be opened as NetCDF or HDF5"):
         readers.submit(NLDAS, tmp_path / "none.nc").result()
+
+
+def test_a_crashed_process_takes_no_good_granule_along(real_data):
+    good = real_data / "granules" / NAME
+    with Readers(1) as pool:
+        with pytest.raises(BrokenProcessPool):
+            pool._pool.submit(os._exit, 1).result()
+        assert pool.problems(NLDAS, [good]) == {}
 
 
 def test_readers_end_when_their_run_is_killed(tmp_path):
