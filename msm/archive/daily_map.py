@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
-from msm.archive.layers import LAYERS, layer_values
+from msm.archive.layers import LAYERS, Layer
 from msm.errors import MsmError
 from msm.grid.domain import Domain
 
@@ -92,7 +92,7 @@ class DailyMap:
     def __post_init__(self) -> None:
         """Refuse what could not be published."""
         for layer in LAYERS:
-            values = layer_values(self, layer)
+            values = self.values(layer)
             if values is None:
                 continue
             expected = (self.domain.n_cell,), np.dtype(layer.dtype)
@@ -109,3 +109,8 @@ class DailyMap:
                     f"{layer.field} of {self.day} lies outside {low} to {high} {layer.units} at "
                     f"{outside} cells: look at the inputs and the checkpoint of that day."
                 )
+
+    def values(self, layer: Layer) -> NDArray[Any] | None:
+        """Return a layer's values on cells, shape (n_cell,), or None where the map has none."""
+        found: NDArray[Any] | None = getattr(self, layer.field)
+        return found

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from msm.archive.quality import ALL_BITS, FLAG_ATTRIBUTES
-
-if TYPE_CHECKING:
-    from msm.archive.daily_map import DailyMap
 
 
 class Layer(NamedTuple):
@@ -84,9 +79,3 @@ LAYERS = (
         extra=FLAG_ATTRIBUTES,
     ),
 )
-
-
-def layer_values(daily_map: DailyMap, layer: Layer) -> NDArray[Any] | None:
-    """Return a layer's values on cells, shape (n_cell,), or None where the map has none."""
-    values: NDArray[Any] | None = getattr(daily_map, layer.field)
-    return values

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from msm.archive.attributes import crs_attributes, global_attributes, lineage_of
 from msm.archive.daily_map import DailyMap, Lineage
-from msm.archive.layers import LAYERS, Layer, layer_values
+from msm.archive.layers import LAYERS, Layer
 from msm.errors import MsmError
 from msm.grid.domain import Window
 from msm.grid.ease import M09, unproject
@@ -260,7 +260,7 @@ def _variable(
 
 
 def _write_layer(dataset: netCDF4.Dataset, daily_map: DailyMap, layer: Layer) -> None:
-    values = layer_values(daily_map, layer)
+    values = daily_map.values(layer)
     if values is None:
         return
     fill = np.dtype(layer.dtype).type(layer.fill)
@@ -295,7 +295,7 @@ def _extra(layer: Layer, daily_map: DailyMap) -> dict[str, Any]:
     """Return a layer's own attributes, naming as ancillary only layers that are there."""
     extra = dict(layer.extra)
     if names := extra.get("ancillary_variables"):
-        there = {other.name for other in LAYERS if layer_values(daily_map, other) is not None}
+        there = {other.name for other in LAYERS if daily_map.values(other) is not None}
         extra["ancillary_variables"] = " ".join(n for n in names.split() if n in there)
     return extra
 

@@ -19,7 +19,7 @@ from msm.sandbox.catalogue import Catalogue
 from msm.sandbox.process import Sandbox
 from msm.sandbox.server import Earthdata
 from msm.sandbox.shelf import Shelf
-from msm.sandbox.weather import load_weather
+from msm.sandbox.sources import load_weather
 
 
 def serve(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msm.errors import MsmError
 from msm.grid.ease import M36, NEST, EaseGrid
 
 Half = Literal["am", "pm"]
@@ -89,31 +87,3 @@ class Weather(Protocol):
     def soil(self, grid: EaseGrid) -> Fields:
         """Give sand and clay, fractions 0-1, on `region(grid)`, NaN where unknown."""
         ...
-
-
-def load_weather(source: str) -> Weather:
-    """Load weather by name.
-
-    Parameters
-    ----------
-    source
-        `synthetic`, `synthetic:SEED`, or the path of a table of daily values at points.
-
-    Raises
-    ------
-    MsmError
-        If it is neither.
-    """
-    kind, _, seed = source.partition(":")
-    if kind == "synthetic" and (not seed or seed.isdigit()):
-        from msm.sandbox.synthetic import SyntheticWeather
-
-        return SyntheticWeather(int(seed or 0))
-    if Path(source).is_file():
-        from msm.sandbox.replay import ReplayWeather
-
-        return ReplayWeather.read(Path(source))
-    raise MsmError(
-        f"There is no weather {source!r}: use 'synthetic', 'synthetic:SEED' with a whole number, "
-        "or the path of a table such as conus_v4f1.nc."
-    )

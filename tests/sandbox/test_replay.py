@@ -15,7 +15,8 @@ from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.layout import hours_used
 from msm.sandbox.granules import make_granule, products
 from msm.sandbox.replay import FORCING, ReplayWeather, vegetation_water_content
-from msm.sandbox.weather import load_weather, region
+from msm.sandbox.sources import load_weather
+from msm.sandbox.weather import region
 
 ROWS, COLS = (83, 87, 91), (203, 207, 211, 215)
 DAYS = 4
