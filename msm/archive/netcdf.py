@@ -112,7 +112,7 @@ def read_header(path: Path) -> Header:
         with netCDF4.Dataset(path) as dataset:
             attributes: dict[str, Any] = {n: dataset.getncattr(n) for n in dataset.ncattrs()}
             x, y = (np.asarray(dataset[name][:], np.float64) for name in ("x_bnds", "y_bnds"))
-        return _header(path.stem, attributes, x, y)
+        return _header(attributes, x, y)
     except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
         raise MsmError(
             f"{path} is not a readable map of msm ({error}): publish its day again."
@@ -120,12 +120,12 @@ def read_header(path: Path) -> Header:
 
 
 def _header(
-    stem: str, attributes: Mapping[str, Any], x: NDArray[np.float64], y: NDArray[np.float64]
+    attributes: Mapping[str, Any], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> Header:
     left, right, top, bottom = x[0, 0], x[-1, 1], y[0, 0], y[-1, 1]
     (south, north), (west, east) = unproject([left, right], [bottom, top])
     return Header(
-        stem=stem,
+        stem=attributes["id"],
         title=attributes["title"],
         domain=attributes["domain"],
         day=datetime.fromisoformat(attributes["time_coverage_start"]).date(),

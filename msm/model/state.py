@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -67,8 +68,9 @@ class State:
         """Width of the network's state."""
         return self.h.shape[1]
 
+    @cached_property
     def content_hash(self) -> str:
-        """Return the SHA-256 (hex) over the shape and the bytes of h and c."""
+        """SHA-256 (hex) over the shape and the bytes of h and c, which nobody changes."""
         digest = hashlib.sha256(f"{self.n_cell}x{self.hidden_size}".encode())
         digest.update(self.h.data)
         digest.update(self.c.data)
@@ -165,7 +167,7 @@ class Chain:
         record = SnapshotRecord(
             chain_id=self.root.chain_id,
             day=day,
-            content_hash=state.content_hash(),
+            content_hash=state.content_hash,
             hash_before=hash_before,
             forcing_fingerprint=forcing_fingerprint,
             spin_up_age=age,
@@ -199,7 +201,7 @@ class Chain:
         """
         with self._open(day) as (file, record):
             state = State(file.get_tensor("h"), file.get_tensor("c"))
-        if state.content_hash() != record.content_hash:
+        if state.content_hash != record.content_hash:
             raise _damaged(self.path(day), "its state does not have the hash of its record")
         return state, record
 

@@ -93,7 +93,7 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
             # The prediction first: the state of a day says that the day is done.
             cells.write(path, _prediction(run, day, soil_moisture, fields))
         if today == day or today == day - timedelta(days=1) or (done + 1) % FETCH_DAYS == 0:
-            chain.write_snapshot(today, after, before.content_hash(), fields.sha256)
+            chain.write_snapshot(today, after, before.content_hash, fields.sha256)
             _prune(chain, today - timedelta(days=KEPT_STATES))
         before = after
         progress(f"{today}", done + 1, total)

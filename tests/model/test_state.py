@@ -47,9 +47,9 @@ def test_the_content_hash_tells_states_apart():
     a = _state(1)
     swapped = State(a.c, a.h)
     reshaped = State(a.h.reshape(100, 4), a.c.reshape(100, 4))
-    hashes = {s.content_hash() for s in (a, _state(2), swapped, reshaped)}
+    hashes = {s.content_hash for s in (a, _state(2), swapped, reshaped)}
     assert len(hashes) == 4
-    assert State(a.h.copy(), a.c.copy()).content_hash() == a.content_hash()
+    assert State(a.h.copy(), a.c.copy()).content_hash == a.content_hash
 
 
 def test_a_chain_is_named_by_what_it_stands_on(root: ChainRoot, tmp_path: Path):
@@ -87,7 +87,7 @@ def test_a_snapshot_comes_back_as_it_was_written(chain: Chain):
     assert record == written == chain.read_record(DAY)
     assert record.day == DAY
     assert record.chain_id == chain.root.chain_id
-    assert record.content_hash == state.content_hash()
+    assert record.content_hash == state.content_hash
     assert (record.hash_before, record.forcing_fingerprint) == ("before", "forcing")
     assert record.spin_up_age == 17
     assert sorted(p.name for p in chain.folder.iterdir()) == ["20200517.safetensors", "chain.json"]
@@ -149,7 +149,7 @@ def _damage(chain: Chain, where: int) -> None:
     assert "\n" not in str(e.value)
     assert "remove it" in str(e.value)
     chain.write_snapshot(DAY, _state(1), "before", "forcing")
-    assert chain.read_snapshot(DAY)[0].content_hash() == _state(1).content_hash()
+    assert chain.read_snapshot(DAY)[0].content_hash == _state(1).content_hash
 
 
 def test_a_short_snapshot_is_refused(chain: Chain):
@@ -193,7 +193,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_older_snapshot(chain: Chain)
     assert done.returncode == -signal.SIGKILL
     assert len(list(chain.folder.glob(".*.tmp"))) == 1
     assert chain.days() == [DAY]
-    assert chain.read_snapshot(DAY)[0].content_hash() == _state(1).content_hash()
+    assert chain.read_snapshot(DAY)[0].content_hash == _state(1).content_hash
 
 
 def test_a_write_that_fails_leaves_nothing_behind(chain: Chain, monkeypatch: pytest.MonkeyPatch):

@@ -154,7 +154,7 @@ def test_the_prediction_goes_on_where_it_stopped(pixels: Pixels):
         checkpoint, pixels.between(date(2020, 3, 1), date(2020, 6, 28)), state
     )
     np.testing.assert_array_equal(np.concatenate([first, rest], axis=1), whole)
-    assert end_of_rest.content_hash() == end.content_hash()
+    assert end_of_rest.content_hash == end.content_hash
 
 
 def test_a_recipe_that_cannot_be_used_is_refused(recipe: Path, tmp_path: Path):
