@@ -43,6 +43,8 @@ class Input(BaseModel):
     """`sha256:` and the hash of the file that was read; of a superseded one, what is stated."""
     production: datetime | None
     role: Literal["forcing", "statics", "comparison", "superseded"]
+    source: str
+    """Host of the catalogue that offered it, or `mirror`."""
 
     @classmethod
     def used(cls, file: GranuleFile, role: Literal["forcing", "statics", "comparison"]) -> Input:
@@ -57,6 +59,7 @@ class Input(BaseModel):
             checksum=f"sha256:{file.sha256}",
             production=granule.production,
             role=role,
+            source=granule.source,
         )
 
     @classmethod
@@ -71,6 +74,7 @@ class Input(BaseModel):
             checksum=":".join(granule.checksum) if granule.checksum else "not stated",
             production=granule.production,
             role="superseded",
+            source=granule.source,
         )
 
 

@@ -88,7 +88,7 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
     inputs = sorted({f"{i.product} {i.version}" for i in used})
     title = f"Daily surface soil moisture, EASE-2 9 km, {domain.name}, {day}"
     return {
-        "title": f"{title} ({lineage.status})",
+        "title": f"{title} ({lineage.status}{', simulated inputs' if lineage.simulated else ''})",
         "summary": (
             "Volumetric soil moisture of the top 5 cm, the mean of one UTC day, on the EASE-2 "
             "global 9 km grid: an LSTM network that learned from satellite and in-situ "

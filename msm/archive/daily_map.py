@@ -18,6 +18,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 in lower-case hexadecimal."""
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 class InputRecord(BaseModel):
     """One file that a day's map was made from, or that was passed over for a newer one."""
 
@@ -37,6 +40,8 @@ class InputRecord(BaseModel):
     """When the provider made the granule, UTC; None where it does not say."""
     role: Literal["forcing", "statics", "comparison", "superseded"]
     """`superseded` names a granule that a newer production of the same time replaced."""
+    source: str = ""
+    """Host of the catalogue that offered it, or `mirror` for a folder of granules."""
 
 
 class Lineage(BaseModel):
@@ -66,6 +71,11 @@ class Lineage(BaseModel):
     """The settings that change values."""
     inputs: tuple[InputRecord, ...]
     """The granules behind the map."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a granule came from a catalogue on this machine: no real one is served there."""
+        return any(entry.source in LOOPBACK for entry in self.inputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -232,7 +232,8 @@ def _words(figure: Figure, header: Header, day_map: _Map, pixels: tuple[int, int
     text(
         at_right,
         height - 70,
-        f"{lineage.status}, revision {header.revision.number}",
+        f"{'simulated inputs, ' * lineage.simulated}{lineage.status}, "
+        f"revision {header.revision.number}",
         11.5,
         PALE_INK,
         ha="right",

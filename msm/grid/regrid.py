@@ -204,7 +204,8 @@ def _regrid_block(
             # A hair below the threshold is rounding, not a missing part.
             enough = (covered >= min_valid - 1e-9) & (covered > 0)
             share = np.divide(1.0, covered, out=np.full_like(covered, np.nan), where=enough)
+            of_area = covered.clip(0.0, 1.0).astype(np.float32)
         total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64))
         np.multiply(total, share, out=values[index], casting="same_kind")
-        fraction[index] = covered.clip(0.0, 1.0)
+        fraction[index] = of_area
     return values.reshape(*leading, -1), fraction.reshape(*leading, -1)

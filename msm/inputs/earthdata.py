@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,12 +129,13 @@ class Earthdata:
             return list(asked.get_all())
 
         records = self._logged_in(query, f"search for {layout.id}")
+        host = urlsplit(self._settings.cmr_url).hostname or ""
         found = []
         for record in records:
             granule = _granule(product, record)
             # CMR's bounds are inclusive on intervals: the granule's own time decides.
             if granule is not None and (granule.time is None or start <= granule.time <= end):
-                found.append(granule)
+                found.append(replace(granule, source=host))
         return found
 
     def fetch(self, product: Product, granules: Sequence[Granule]) -> Fetched:

@@ -34,6 +34,8 @@ class Granule:
     counter: str = ""
     revision: int = 1
     """Revision of the metadata record."""
+    source: str = ""
+    """Host of the catalogue that offers it, or `mirror`."""
     record: Any = field(default=None, compare=False, repr=False)
     """The source's own object for it."""
 

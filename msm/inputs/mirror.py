@@ -40,6 +40,7 @@ class Mirror:
                         size=path.stat().st_size,
                         release=release,
                         counter=counter,
+                        source="mirror",
                     )
                 )
         return found

@@ -54,6 +54,8 @@ def test_a_day_from_earthdata_to_the_archive(online, fresh_sandbox, make):
     assert validate(published.path) == []
     with xr.open_dataset(published.path) as dataset:
         values = dataset.soil_moisture.values
+        # Nobody shall take what the sandbox made for a measurement.
+        assert dataset.attrs["title"].endswith("(provisional, simulated inputs)")
     assert np.isfinite(values).sum() > 100
     assert 0 < np.nanmin(values) < np.nanmax(values) < 0.7
     asked = len(fresh_sandbox.requests())
@@ -68,6 +70,7 @@ def test_the_lineage_names_every_granule(settings, make):
     published = make(settings)
     with xr.open_dataset(published.path) as dataset:
         lineage = dataset.attrs["input_granules"]
+        assert dataset.attrs["title"].endswith("(provisional)")
     assert lineage.count("NLDAS_FORA0125_H.A20160603") == 24
     assert "NLDAS_FORA0125_H.A20160604.0000.020.nc" in lineage
     assert "SMAP_L4_SM_lmc_00000000T000000" in lineage
