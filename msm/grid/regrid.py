@@ -193,7 +193,7 @@ def _regrid_block(
     leading = fields.shape[:-2]
     flat = fields.reshape(-1, *weights.source_shape)
     values = np.empty((flat.shape[0], weights.row.size), np.float32)
-    fraction = np.empty_like(values)
+    fractions: list[NDArray[np.float32]] = []
     known_valid: NDArray[np.bool_] | None = None
     for index, field in enumerate(flat):
         valid = np.isfinite(field)
@@ -204,8 +204,10 @@ def _regrid_block(
             # A hair below the threshold is rounding, not a missing part.
             enough = (covered >= min_valid - 1e-9) & (covered > 0)
             share = np.divide(1.0, covered, out=np.full_like(covered, np.nan), where=enough)
-            of_area = covered.clip(0.0, 1.0).astype(np.float32)
+            fraction = covered.clip(0.0, 1.0).astype(np.float32)
         total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64))
         np.multiply(total, share, out=values[index], casting="same_kind")
-        fraction[index] = of_area
-    return values.reshape(*leading, -1), fraction.reshape(*leading, -1)
+        fractions.append(fraction)
+    one_mask = all(each is fractions[0] for each in fractions)
+    stacked = np.broadcast_to(fraction, values.shape) if one_mask else np.stack(fractions)
+    return values.reshape(*leading, -1), stacked.reshape(*leading, -1)

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ from msm.inputs.readers import Readers
 from msm.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# earthaccess warns of its own future in its own code, which says nothing to an operator.
+warnings.filterwarnings("ignore", category=FutureWarning, module="earthaccess")
 
 ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA256": "sha256", "SHA-512": "sha512"}
 """Checksum algorithms of UMM-G as hashlib names them; others are not checked."""

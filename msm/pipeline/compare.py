@@ -41,11 +41,13 @@ def compare(run: Run, day: date, soil_moisture: NDArray[np.float32]) -> Comparis
     if both.sum() < 2:
         return Comparison(name, int(both.sum()), None, None, None)
     difference = soil_moisture[both] - retrieved[both]
-    correlation = float(np.corrcoef(soil_moisture[both], retrieved[both])[0, 1])
+    varies = soil_moisture[both].std() > 0 and retrieved[both].std() > 0
     return Comparison(
         granule=name,
         cells=int(both.sum()),
         bias=float(difference.mean()),
         ubrmse=float(difference.std()),
-        correlation=correlation if np.isfinite(correlation) else None,
+        correlation=float(np.corrcoef(soil_moisture[both], retrieved[both])[0, 1])
+        if varies
+        else None,
     )
