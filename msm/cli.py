@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from msm import __version__
 from msm.errors import MsmError
@@ -110,7 +110,7 @@ def status(domain: DomainOption = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records], default=str))
         return
-    table = Table("day", "status", "revision", "published", "file")
+    table = Table("day", "status", "revision", "published", Column("file", overflow="fold"))
     for record in records:
         table.add_row(
             str(record.day),
