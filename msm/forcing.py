@@ -43,7 +43,8 @@ class IncompleteDayError(MsmError):
 def missing_hours(product: Product, day: date, granules: Sequence[Granule]) -> list[str]:
     """List the stamps that a complete day of a product lacks, ISO 8601."""
     there = {granule.time for granule in granules}
-    return [f"{t:%Y-%m-%dT%H}Z" for t in product.layout.stamps(day) if t not in there]
+    lacking = [t for t in product.layout.stamps(day) if t not in there]
+    return [t.strftime("%Y-%m-%dT%H:%MZ" if t.minute else "%Y-%m-%dT%HZ") for t in lacking]
 
 
 def make(

@@ -1,5 +1,7 @@
 from datetime import UTC, date, datetime, timedelta
 
+import h5py
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,27 @@ def test_each_line_has_a_source_and_says_whether_it_was_verified(layout):
         assert variable.source
         if variable.verified:
             assert variable.source.endswith((".nc4", ".h5", ".HDF5")), "a real file verifies"
+
+
+@ALL
+def test_what_a_real_file_verified_is_as_in_that_file(layout, real_data):
+    for variable in layout.variables:
+        if not variable.verified:
+            continue
+        with h5py.File(real_data / "granules" / variable.source) as file:
+            stored = file[variable.path]
+            attributes = stored.attrs
+            assert stored.dtype == np.dtype(variable.dtype)
+            assert stored.ndim == len(variable.dims)
+            assert _text(attributes.get("units", b"1")) == variable.units
+            fill = np.ravel(attributes["_FillValue"])[0]
+            assert fill == np.asarray(variable.fill, variable.dtype)
+            if "long_name" in attributes:
+                assert _text(attributes["long_name"]) == variable.long_name
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def test_a_day_of_nldas_ends_with_the_first_hour_of_the_next():
