@@ -179,10 +179,18 @@ def _starts_with(path: Path, signature: bytes) -> bool:
 
 
 def _find(dataset: Any, path: str) -> Any | None:
+    """Return the variable at a path; None where there is none, or a group."""
     try:
-        return dataset[path]
+        found = dataset[path]
     except (IndexError, KeyError):
         return None
+    return found if isinstance(found, netCDF4.Variable) else None
+
+
+def _numbers(variable: Any) -> NDArray[Any] | None:
+    """Return a variable's values if it is one row of numbers."""
+    values = np.asarray(variable[...]) if variable is not None and variable.ndim == 1 else None
+    return values if values is not None and values.dtype.kind in "fiu" else None
 
 
 def missing(dataset: Any, layout: Layout) -> list[str]:
@@ -226,11 +234,12 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
         return _cells(dataset, layout, file)
     windows = []
     for path, expected in zip(grid.axis_paths, grid.axes(), strict=True):
-        axis = _find(dataset, path) if path else None
-        if axis is None and grid.kind != "latlon":
+        stored = _find(dataset, path) if path else None
+        if stored is None and grid.kind != "latlon":
             # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
             windows.append(slice(0, expected.size))
             continue
+        axis = _numbers(stored)
         first = None if axis is None else _first(axis, expected)
         if axis is None or first is None:
             raise LayoutError(
@@ -242,11 +251,11 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
     return Placement((row.stop - row.start, col.stop - col.start), row, col)
 
 
-def _first(axis: Any, expected: NDArray[np.float64]) -> int | None:
+def _first(axis: NDArray[Any], expected: NDArray[np.float64]) -> int | None:
     """Return the index on the grid's axis of a file's first value; None where they do not fit."""
-    if axis.ndim != 1 or not 0 < axis.size <= expected.size:
+    if not 0 < axis.size <= expected.size:
         return None
-    stored = axis[:].astype(np.float64)
+    stored = axis.astype(np.float64)
     step = expected[1] - expected[0]
     offset = (stored[0] - expected[0]) / step
     # Providers round their axes, to 0.0005 degrees in the real NLDAS files: a hundredth of a cell
@@ -261,10 +270,9 @@ def _first(axis: Any, expected: NDArray[np.float64]) -> int | None:
 
 def _cells(dataset: Any, layout: Layout, file: str) -> Placement:
     grid = layout.grid
-    stored = [_find(dataset, str(path)) for path in (grid.row_index, grid.col_index)]
-    index = [axis[:].astype(np.int64) for axis in stored if axis is not None and axis.ndim == 1]
-    if len(index) == 2 and index[0].shape == index[1].shape:
-        row, col = index
+    row, col = (_numbers(_find(dataset, str(p))) for p in (grid.row_index, grid.col_index))
+    if row is not None and col is not None and row.shape == col.shape:
+        row, col = row.astype(np.int64), col.astype(np.int64)
         cell = row * grid.cols + col
         inside = ((row >= 0) & (row < grid.rows) & (col >= 0) & (col < grid.cols)).all()
         if inside and np.unique(cell).size == cell.size:
@@ -290,16 +298,23 @@ def _read_variable(
             f"{leading + shape}: the grid has changed or this is a subset; "
             f"fetch the whole granule of {layout.id}."
         )
-    values: NDArray[Any] = stored[...].reshape((layout.times, *shape))
+    measured = np.dtype(variable.dtype).kind == "f"
+    fields: NDArray[Any] = np.asarray(stored[...]).reshape((layout.times, *shape))
+    if fields.dtype.kind not in ("f" if measured else "iu"):
+        raise LayoutError(
+            f"{file}: {variable.path} is stored as {fields.dtype}, where {layout.id} has "
+            f"{variable.dtype}: its layout file has to be brought up to date."
+        )
+    if measured:
+        empty = fields == np.asarray(variable.fill, fields.dtype)
+        fields = fields.astype(np.float32, copy=False)
+        if variable.scale != 1.0:
+            fields *= np.float32(variable.scale)
+        np.putmask(fields, empty, np.nan)
     if turned:
-        values = values.swapaxes(-1, -2)
-    fields = values
-    if values.dtype.kind == "f":
-        fields = values.astype(np.float32, order="C")
-        fields *= np.float32(variable.scale)
-        fields[values == np.asarray(variable.fill, values.dtype)] = np.nan
+        fields = fields.swapaxes(-1, -2)
     if place.shape != (grid.rows, grid.cols):
-        nothing = np.nan if fields.dtype.kind == "f" else variable.fill
+        nothing = np.nan if measured else variable.fill
         whole = np.full((layout.times, grid.rows, grid.cols), nothing, fields.dtype)
         whole[:, place.row, place.col] = fields
         fields = whole
@@ -318,13 +333,13 @@ def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
         return None
     try:
         if layout.stamp.variable:
-            moments = _times(dataset[layout.stamp.variable])
+            moments = _times(_find(dataset, layout.stamp.variable))
         else:
             group, _, name = str(layout.stamp.attribute).partition("@")
             text = stated_at(dataset, group, name)
             moments = [datetime.fromisoformat(str(text)).astimezone(UTC)]
         first = moments[0]
-    except (IndexError, KeyError, AttributeError, ValueError, OverflowError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
         where = layout.stamp.variable or layout.stamp.attribute
         raise LayoutError(
             f"{file} states no time at {where}, where {layout.id} does: fetch it again."
@@ -355,9 +370,12 @@ def _times(variable: Any) -> list[datetime]:
 
 def stated_at(dataset: Any, group: str, name: str) -> str | None:
     """Return an attribute of an open granule, or one `KEY=value;` line of it; None without it."""
-    holder = _find(dataset, group) if group else dataset
     attribute, _, key = name.partition(":")
-    if holder is None or attribute not in holder.ncattrs():
+    try:
+        holder = dataset[group] if group else dataset
+    except (IndexError, KeyError):
+        return None
+    if attribute not in holder.ncattrs():
         return None
     text = str(holder.getncattr(attribute))
     if not key:

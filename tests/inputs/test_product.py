@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import netCDF4
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from msm.grid.ease import M09
-from msm.inputs.product import GranuleError, LayoutError
+from msm.inputs.product import GranuleError, LayoutError, _first
 from msm.inputs.registry import identify, product
 
 DAY = datetime(2021, 1, 10, tzinfo=UTC)
@@ -155,6 +157,84 @@ def test_a_window_between_the_cells_of_ease_2_is_refused(tmp_path):
     path = write(tmp_path, L4, fields, *BOX, minutes=(-64.184 / 60,))
     with pytest.raises(LayoutError, match="the axis 'x' is not the one of SPL4SMGP"):
         L4.read(shift(path, "x", M09.cell_size / 2))
+
+
+@given(
+    window=st.tuples(st.integers(0, 463), st.integers(0, 463)).map(sorted),
+    rounding=st.floats(-0.009, 0.009),
+    shift=st.floats(0.02, 0.98),
+)
+def test_an_axis_is_placed_where_it_lies_and_nowhere_in_between(window, rounding, shift):
+    first, last = window
+    whole = NOAH.layout.grid.axes()[1]
+    axis = whole[first : last + 1]
+    assert _first(axis + 0.125 * rounding, whole) == first
+    assert _first(axis + 0.125 * shift, whole) is None
+    assert _first(np.append(axis, axis[-1] + 0.25), whole) is None
+
+
+def replace(path, name, dtype, value, dims):
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.renameVariable(name, f"old_{name}")
+        dataset.createVariable(name, dtype, dims)[...] = value
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "told"),
+    [
+        ("lat", ("lat",), "the axis 'lat' is not the one"),
+        ("time", ("time",), "states no time at time"),
+        ("SoilM_0_10cm", ("time", "lat", "lon"), "is stored as"),
+    ],
+)
+@pytest.mark.parametrize(("dtype", "value"), [(str, np.array("none", object)), ("S1", b"n")])
+def test_text_in_place_of_numbers_is_refused(tmp_path, name, dims, told, dtype, value):
+    path = replace(write(tmp_path, NOAH, SOIL, *BOX), name, dtype, value, dims)
+    with pytest.raises(LayoutError, match=told):
+        NOAH.read(path)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300, -1e300, 1e15, -1e12])
+def test_a_time_that_is_none_is_refused(tmp_path, number):
+    path = write(tmp_path, NOAH, SOIL, *BOX, minutes=(number,))
+    with pytest.raises(GranuleError, match=r"states no time at time|not the time in its name"):
+        NOAH.read(path)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("units", "minutes"), ("units", "hours since never"), ("units", 5), ("calendar", "roman")],
+)
+def test_a_time_that_counts_from_nothing_is_refused(tmp_path, attribute, value):
+    path = write(tmp_path, NOAH, SOIL, *BOX)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["time"].setncattr(attribute, value)
+    with pytest.raises(LayoutError, match="states no time at time"):
+        NOAH.read(path)
+
+
+def test_a_granule_without_a_time_is_refused(tmp_path):
+    path = write(tmp_path, NOAH, SOIL, *BOX)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.renameVariable("time", "hour")
+    with pytest.raises(LayoutError, match="states no time at time"):
+        NOAH.read(path)
+
+
+def test_whole_numbers_in_place_of_a_measurement_are_refused(tmp_path):
+    path = write(tmp_path, NOAH, SOIL, *BOX)
+    replace(path, "SoilM_0_10cm", "i2", 25, ("time", "lat", "lon"))
+    with pytest.raises(LayoutError, match=r"is stored as int16, where NLDAS_NOAH0125_H 2.0 has f4"):
+        NOAH.read(path)
+
+
+def test_a_group_in_place_of_a_variable_is_a_missing_variable(tmp_path):
+    path = write(tmp_path, NOAH, {}, *BOX)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.createGroup("SoilM_0_10cm")
+    with pytest.raises(LayoutError, match="it lacks SoilM_0_10cm"):
+        NOAH.read(path)
 
 
 HALF = product("SPL2SMP_NRT", "107")
