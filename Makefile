@@ -13,7 +13,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench checkpoint image lock clean
+.PHONY: help venv demo test lint replay bench checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,9 @@ bench: $(READY)  ## measure regridding and one day against their floors
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
 	$(BIN)/python -m msm.training.fit msm/training/recipes/first.toml ../shared/data build/checkpoint/first.json
+
+pages: $(READY)  ## write docs/inputs anew from the layout files and the real files
+	$(BIN)/python -m msm.inputs.pages docs/inputs ../shared/data/granules
 
 image:  ## build the container image
 	docker build --tag msm .

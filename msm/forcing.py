@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from concurrent.futures import Future
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from dask import array as da
@@ -15,18 +16,22 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
-from msm.inputs.layout import hours_used
-from msm.inputs.product import Product
+from msm.inputs.product import Fields, Product, Reading
 from msm.inputs.readers import Readers
 
 PLAUSIBLE = {
     "precipitation": (0.0, 2000.0),
     "air_temperature": (180.0, 340.0),
-    "specific_humidity": (0.0, 0.06),
+    # Slightly negative humidity occurs: -0.0003 over the Sahara in a real granule of GLDAS.
+    "specific_humidity": (-0.001, 0.06),
     "shortwave_down": (0.0, 600.0),
     "longwave_down": (30.0, 700.0),
     "surface_pressure": (40000.0, 112000.0),
     "wind_speed": (0.0, 90.0),
+    "air_temperature_lowest_level": (180.0, 340.0),
+    "specific_humidity_lowest_level": (-0.001, 0.06),
+    "wind_speed_lowest_level": (0.0, 120.0),
+    "longwave_absorbed": (30.0, 700.0),
 }
 """Daily values that weather on Earth stays within; wider than any record, in canonical units."""
 
@@ -38,7 +43,8 @@ class IncompleteDayError(MsmError):
 def missing_hours(product: Product, day: date, granules: Sequence[Granule]) -> list[str]:
     """List the stamps that a complete day of a product lacks, ISO 8601."""
     there = {granule.time for granule in granules}
-    return [f"{t:%Y-%m-%dT%H}Z" for t in product.layout.stamps(day) if t not in there]
+    lacking = [t for t in product.layout.stamps(day) if t not in there]
+    return [t.strftime("%Y-%m-%dT%H:%MZ" if t.minute else "%Y-%m-%dT%HZ") for t in lacking]
 
 
 def make(
@@ -52,15 +58,16 @@ def make(
     """Make a day's forcing from its granules.
 
     Each variable is averaged over exactly the intervals inside the day, on the source grid, where
-    a cell that lacks one hour has no value for the day, and then regridded conservatively: the
-    average commutes with the regridding and 24 fields become one.
+    a cell that lacks one of them has no value for the day, and then regridded conservatively: the
+    average commutes with the regridding and 24 fields become one. A source on the M09 grid is
+    only indexed.
 
     Parameters
     ----------
     domain
         Where the forcing is wanted.
     product
-        The source; hourly, on a latitude/longitude grid.
+        The source; on a latitude/longitude grid or on M09.
     day
         UTC day.
     files
@@ -89,13 +96,9 @@ def make(
     if lacking:
         raise IncompleteDayError(incomplete(product, day, lacking))
     stamps = product.layout.stamps(day)
-    futures = [readers.submit(product, by_time[stamp].path) for stamp in stamps]
-    hours = [future.result().fields for future in futures]
-    names = [name for name in hours[0] if all(name in fields for fields in hours)]
-    daily = {name: _daily_mean(product, name, hours) for name in names}
-    lat, lon = product.layout.grid.axes()
-    onto = weights(LatLonGrid.from_centres(lat, lon), domain)
-    values = compute({name: regrid(field, onto)[0] for name, field in daily.items()})[0]
+    wanted = [v.name for v in product.layout.variables if v.use == "forcing"]
+    futures = {stamp: readers.submit(product, by_time[stamp].path, wanted) for stamp in stamps}
+    values = _onto_cells(domain, product, day, futures)
     values = _checked(domain, product, day, values)
     fields, filled = fill_from_neighbours(domain, values)
     return CellFields(
@@ -122,15 +125,38 @@ def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
     )
 
 
+def _onto_cells(
+    domain: Domain, product: Product, day: date, futures: dict[datetime, Future[Reading]]
+) -> dict[str, NDArray[np.float32]]:
+    """Average each field over its times of the day and bring it onto the domain's cells."""
+    on_cells = product.layout.grid.kind == "M09"
+    by_time: dict[datetime, Fields] = {}
+    for stamp in list(futures):
+        # Let go of each granule's whole grid once its cells are taken.
+        fields = futures.pop(stamp).result().fields
+        if on_cells:
+            fields = {name: field[..., domain.row, domain.col] for name, field in fields.items()}
+        by_time[stamp] = fields
+    names = [n for n in next(iter(by_time.values())) if all(n in f for f in by_time.values())]
+    daily = {name: _daily_mean(product, name, day, by_time) for name in names}
+    if on_cells:
+        means = compute(daily)[0]
+        return {name: mean.astype(np.float32) for name, mean in means.items()}
+    lat, lon = product.layout.grid.axes()
+    onto = weights(LatLonGrid.from_centres(lat, lon), domain)
+    values: dict[str, NDArray[np.float32]] = compute(
+        {name: regrid(field, onto)[0] for name, field in daily.items()}
+    )[0]
+    return values
+
+
 def _daily_mean(
-    product: Product, name: str, hours: list[dict[str, NDArray[np.float32]]]
+    product: Product, name: str, day: date, by_time: dict[datetime, Fields]
 ) -> da.Array:
-    """Average one field over its hours of the day, as one dask chunk, shape (rows, cols)."""
-    used = range(24)
-    for variable in product.layout.variables:
-        if variable.name == name:
-            used = hours_used(variable)
-    stack = np.stack([hours[hour][name] for hour in used])
+    """Average one field over its times of the day, as one dask chunk of a field's shape."""
+    several = product.layout.times > 1
+    used = product.used(name, day)
+    stack = np.stack([by_time[t][name][n] if several else by_time[t][name] for t, n in used])
     chunk = da.from_array(stack, chunks=stack.shape, name=False)
     # Summed in float64: 24 float32 values would lose the last digit of a pressure.
     return chunk.mean(axis=0, dtype=np.float64)
@@ -139,7 +165,10 @@ def _daily_mean(
 def _checked(
     domain: Domain, product: Product, day: date, values: dict[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Refuse what no weather is; leave out an optional field that is empty."""
+    """Refuse what no weather is; leave out an optional field that is empty.
+
+    All of these quantities are positive: a hair below zero becomes zero.
+    """
     required = {v.name for v in product.layout.variables if v.required}
     kept = {}
     for name, field in values.items():
@@ -158,5 +187,5 @@ def _checked(
                 f"{product.units(name)}, beyond {low:g} to {high:g}: the granules are wrong or "
                 "their units have changed; see msm inspect."
             )
-        kept[name] = field
+        kept[name] = field.clip(min=0)
     return kept

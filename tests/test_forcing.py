@@ -12,6 +12,7 @@ from msm.forcing import IncompleteDayError
 from msm.grid.domain import load_domain
 from msm.inputs.granule import Granule, GranuleFile
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+from msm.inputs.registry import product
 
 BOX = load_domain("box:38,39,-98.5,-97")
 DAY = date(2016, 4, 1)
@@ -121,3 +122,114 @@ def test_values_in_other_units_are_told(tmp_path, readers, name, value):
     files = day_of_files(tmp_path, **{name: lambda _: value})
     with pytest.raises(MsmError, match=f"{name} .* the granules are wrong or their units"):
         make(files, readers)
+
+
+# Around the domain on each kind of grid; granules cut to it are placed by their axes.
+WINDOWS = {"latlon": (slice(None), slice(None)), "M09": (slice(290, 330), slice(850, 900))}
+ORDINARY = {
+    "precipitation": 1e-5,
+    "air_temperature": 280.0,
+    "specific_humidity": 0.005,
+    "shortwave_down": 200.0,
+    "longwave": 300.0,
+    "surface_pressure": 95000.0,
+    "wind": 3.0,
+    "soil_moisture": 0.2,
+}
+
+
+def write_granules(folder, known, **values):
+    """Write a day of any product; `values` are functions of granule time and place in it."""
+    layout = known.layout
+    grid = layout.grid
+    rows, cols = WINDOWS[grid.kind]
+    row_axis, col_axis = grid.axes()
+    row_name, col_name = ("lat", "lon") if grid.lat else ("y", "x")
+    files = []
+    for stamp in layout.stamps(DAY):
+        names = [
+            layout.file_name.format(time=stamp, release=release, counter="001")
+            for release in ("400", "Vv8011")
+        ]
+        name = next(name for name in names if layout.matches(name))
+        with netCDF4.Dataset(folder / name, "w") as dataset:
+            for axis, centres in ((row_name, row_axis[rows]), (col_name, col_axis[cols])):
+                dataset.createDimension(axis, centres.size)
+                dataset.createVariable(axis, "f8", (axis,))[:] = centres
+            dataset.createDimension("time", layout.times)
+            time = dataset.createVariable("time", "f8", ("time",))
+            time.units = f"seconds since {stamp:%Y-%m-%d %H:%M:%S}"
+            places = np.arange(layout.times)
+            time[:] = places * layout.interval.total_seconds() - layout.stamp.offset_seconds
+            for variable in layout.variables:
+                *group, leaf = variable.path.split("/")
+                place = dataset.createGroup(group[0]) if group else dataset
+                stored = place.createVariable(leaf, "f4", variable.dims, fill_value=variable.fill)
+                ordinary = next(v for n, v in ORDINARY.items() if variable.name.startswith(n))
+                for n in places:
+                    value = values.get(variable.name, lambda *_, v=ordinary: v)(stamp, n)
+                    stored[n if "time" in variable.dims else ...] = value
+        granule = Granule(layout.product, layout.version, name, stamp)
+        files.append(GranuleFile(granule, folder / name, 1, "0" * 64))
+    return files
+
+
+def test_a_day_on_the_9_km_grid_is_only_indexed(tmp_path, readers):
+    fields = np.random.default_rng(1).uniform(250, 310, (8, 40, 50)).astype(np.float32)
+    known = product("SPL4SMGP", "008")
+    stamps = known.layout.stamps(DAY)
+    name = "air_temperature_lowest_level"
+    files = write_granules(tmp_path, known, **{name: lambda t, _: fields[stamps.index(t)]})
+    made = forcing.make(BOX, known, DAY, files, [], readers)
+    mean = fields.mean(axis=0, dtype=np.float64).astype(np.float32)
+    cells = mean[BOX.row - 290, BOX.col - 850]
+    assert made.fields[name].tobytes() == cells.tobytes()
+    np.testing.assert_allclose(made.fields["precipitation"], 0.864, rtol=1e-6)
+    # Other quantities keep other names, and what is for comparison is not made into forcing.
+    assert set(made.fields) == {
+        "precipitation",
+        name,
+        "specific_humidity_lowest_level",
+        "shortwave_down",
+        "longwave_absorbed",
+        "surface_pressure",
+        "wind_speed_lowest_level",
+    }
+    assert not made.filled.any()
+
+
+def hours_after_midnight(stamp, place):
+    start = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
+    return 200 + (stamp - start) / timedelta(hours=1) + place
+
+
+def test_gldas_takes_means_before_the_stamp_and_moments_at_it(tmp_path, readers):
+    hours = dict.fromkeys(("shortwave_down", "air_temperature"), hours_after_midnight)
+    known = product("GLDAS_NOAH025_3H", "2.1")
+    files = write_granules(tmp_path, known, **hours)
+    made = forcing.make(BOX, known, DAY, files, [], readers).fields
+    np.testing.assert_allclose(made["shortwave_down"], 200 + np.mean(range(3, 25, 3)), rtol=1e-6)
+    np.testing.assert_allclose(made["air_temperature"], 200 + np.mean(range(0, 24, 3)), rtol=1e-6)
+    assert not [name for name in made if name.startswith("soil_moisture")]
+
+
+def test_merra2_takes_the_hours_of_its_one_granule(tmp_path, readers):
+    known = product("M2T1NXSLV", "5.12.4")
+    files = write_granules(
+        tmp_path,
+        known,
+        air_temperature=hours_after_midnight,
+        wind_east=lambda _, hour: 3 * (-1) ** hour,
+        wind_north=lambda _, hour: 4 * (-1) ** hour,
+    )
+    assert len(files) == 1
+    made = forcing.make(BOX, known, DAY, files, [], readers).fields
+    np.testing.assert_allclose(made["air_temperature"], 211.5, rtol=1e-6)
+    np.testing.assert_allclose(made["wind_speed"], 5, rtol=1e-6)
+
+
+def test_humidity_a_hair_below_zero_is_zero_and_more_is_refused(tmp_path, readers):
+    made = make(day_of_files(tmp_path, specific_humidity=lambda _: -0.0003), readers)
+    np.testing.assert_array_equal(made.fields["specific_humidity"], 0)
+    with pytest.raises(MsmError, match=r"specific_humidity .* the granules are wrong"):
+        make(day_of_files(tmp_path, specific_humidity=lambda _: -0.01), readers)

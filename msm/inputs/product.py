@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cftime
 import netCDF4
@@ -18,7 +18,10 @@ from msm.errors import MsmError
 from msm.inputs.layout import Layout, Variable
 
 Fields = dict[str, NDArray[Any]]
-"""Fields by name, each (rows, cols) in the order of the file."""
+"""Fields by name on the product's whole grid, each (rows, cols) in the order of the grid's axes.
+
+(times, rows, cols) where a granule has several times.
+"""
 
 
 class GranuleError(MsmError):
@@ -52,14 +55,24 @@ def _as_read(fields: Fields) -> Fields:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A canonical field that is worked out from what a granule holds."""
+
+    name: str
+    units: str
+    of: str
+    """The layout variable whose times it shares."""
+
+
+@dataclass(frozen=True)
 class Product:
     """One version of one input product."""
 
     layout: Layout
     canonical: Callable[[Fields], Fields] = _as_read
     """Turns the ingredients in a file into canonical fields (wind components into speed, ...)."""
-    units_of_derived: tuple[tuple[str, str], ...] = ()
-    """Names and units of fields that `canonical` adds."""
+    derived: tuple[Derived, ...] = ()
+    """Fields that `canonical` adds."""
 
     @property
     def id(self) -> str:
@@ -69,7 +82,12 @@ class Product:
     def units(self, name: str) -> str:
         """Return the canonical units of a field of a `Reading`."""
         units = {v.name: v.canonical_units for v in self.layout.variables}
-        return (units | dict(self.units_of_derived))[name]
+        return (units | {field.name: field.units for field in self.derived})[name]
+
+    def used(self, name: str, day: date) -> list[tuple[datetime, int]]:
+        """List what makes up a field's value of a product day, as `Layout.used`."""
+        of = {field.name: field.of for field in self.derived}.get(name, name)
+        return self.layout.used(next(v for v in self.layout.variables if v.name == of), day)
 
     def read(self, path: Path, names: Iterable[str] | None = None) -> Reading:
         """Read a granule.
@@ -101,14 +119,14 @@ class Product:
                     f"A subset by a service, or a version that msm does not know yet; "
                     f"fetch the whole granule of {self.id}."
                 )
-            _check_axes(dataset, self.layout, path.name)
             time = stamp(dataset, self.layout, path.name)
+            place = placement(dataset, self.layout, path.name)
             fields = {
-                v.name: _read_variable(dataset, v, self.layout, path.name)
+                v.name: _read_variable(dataset, v, self.layout, place, path.name)
                 for v in self.layout.variables
                 if (names is None or v.name in names) and _find(dataset, v.path) is not None
             }
-            version = _stated_version(dataset, self.layout)
+            version = stated(dataset, self.layout, "version") or self.layout.version
         if time is not None and self.layout.matches(path.name):
             named = self.layout.time_of(path.name)
             if named != time:
@@ -128,11 +146,18 @@ def open_granule(path: Path) -> Iterator[Any]:
     GranuleError
         If the file is missing, or is neither NetCDF-4 nor HDF5.
     """
+    if _starts_with(path, b"GRIB"):
+        raise GranuleError(
+            f"{path.name} is GRIB, which msm does not read: take the netCDF edition of the "
+            "product instead (for NLDAS, version 2.0)."
+        )
     try:
         dataset = netCDF4.Dataset(path)
     except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise GranuleError(
-            f"{path} cannot be opened as NetCDF or HDF5 ({error}): remove it and fetch it again."
+            f"{path.name} cannot be opened as NetCDF or HDF5 ({reason}): "
+            "remove it and fetch it again."
         ) from error
     dataset.set_auto_maskandscale(False)
     try:
@@ -145,11 +170,27 @@ def open_granule(path: Path) -> Iterator[Any]:
         dataset.close()
 
 
-def _find(dataset: Any, path: str) -> Any | None:
+def _starts_with(path: Path, signature: bytes) -> bool:
     try:
-        return dataset[path]
+        with path.open("rb") as file:
+            return file.read(len(signature)) == signature
+    except OSError:
+        return False  # what is wrong with it is told by who opens it
+
+
+def _find(dataset: Any, path: str) -> Any | None:
+    """Return the variable at a path; None where there is none, or a group."""
+    try:
+        found = dataset[path]
     except (IndexError, KeyError):
         return None
+    return found if isinstance(found, netCDF4.Variable) else None
+
+
+def _numbers(variable: Any) -> NDArray[Any] | None:
+    """Return a variable's values if it is one row of numbers."""
+    values = np.asarray(variable[...]) if variable is not None and variable.ndim == 1 else None
+    return values if values is not None and values.dtype.kind in "fiu" else None
 
 
 def missing(dataset: Any, layout: Layout) -> list[str]:
@@ -166,75 +207,186 @@ def missing(dataset: Any, layout: Layout) -> list[str]:
     return lacking
 
 
-def _read_variable(dataset: Any, variable: Variable, layout: Layout, file: str) -> NDArray[Any]:
-    stored = dataset[variable.path]
-    grid = layout.grid
-    extra = len(variable.dims) - 2
-    if stored.ndim != len(variable.dims) or stored.shape[extra:] != (grid.rows, grid.cols):
-        raise LayoutError(
-            f"{file}: {variable.path} has shape {stored.shape}, where {layout.id} has "
-            f"({grid.rows}, {grid.cols}): the grid has changed or this is a subset; "
-            f"fetch the whole granule of {layout.id}."
-        )
-    values: NDArray[Any] = stored[(0,) * extra]
-    if values.dtype.kind in "ui":
-        return values
-    empty = values == np.asarray(variable.fill, values.dtype)
-    fields = values.astype(np.float32) * np.float32(variable.scale)
-    fields[empty] = np.nan
-    return fields
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where on its product's grid a granule's values stand."""
+
+    shape: tuple[int, ...]
+    """Shape of one field in the file: (rows, cols) there, or (cells,)."""
+    row: slice | NDArray[np.int64]
+    col: slice | NDArray[np.int64]
+    """Row and column on the grid: of a window, or of each cell."""
 
 
-def _check_axes(dataset: Any, layout: Layout, file: str) -> None:
-    grid = layout.grid
-    if grid.lat is None or grid.lon is None:
-        return
-    for path, expected in zip((grid.lat, grid.lon), grid.axes(), strict=True):
-        axis = _find(dataset, path)
-        # Providers round their axes, to 0.0005 degrees in the real NLDAS files: a hundredth of a
-        # cell is above any such rounding and below any shift.
-        tolerance = abs(expected[1] - expected[0]) / 100
-        if (
-            axis is None
-            or axis.shape != expected.shape
-            or np.abs(axis[:] - expected).max() > tolerance
-        ):
-            raise LayoutError(
-                f"{file}: the axis {path!r} is not the one of {layout.id}: "
-                "the grid has changed; its layout file has to be brought up to date."
-            )
+def placement(dataset: Any, layout: Layout, file: str) -> Placement:
+    """Find where on its product's grid an open granule's values stand.
 
-
-def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
-    """Return the time that an open granule states for itself, UTC.
+    A subset is accepted where its axes fall on centres of the grid, so that each of its values
+    has exactly one cell; the same check refuses a grid that has changed.
 
     Raises
     ------
     LayoutError
-        If it states none although its product does.
+        If axes or indices are not the product's.
+    """
+    grid = layout.grid
+    if grid.row_index and grid.col_index:
+        return _cells(dataset, layout, file)
+    windows = []
+    for path, expected in zip(grid.axis_paths, grid.axes(), strict=True):
+        stored = _find(dataset, path) if path else None
+        if stored is None and grid.kind != "latlon":
+            # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
+            windows.append(slice(0, expected.size))
+            continue
+        axis = _numbers(stored)
+        first = None if axis is None else _first(axis, expected)
+        if axis is None or first is None:
+            raise LayoutError(
+                f"{file}: the axis {path!r} is not the one of {layout.id}: "
+                "the grid has changed; its layout file has to be brought up to date."
+            )
+        windows.append(slice(first, first + axis.size))
+    row, col = windows
+    return Placement((row.stop - row.start, col.stop - col.start), row, col)
+
+
+def _first(axis: NDArray[Any], expected: NDArray[np.float64]) -> int | None:
+    """Return the index on the grid's axis of a file's first value; None where they do not fit."""
+    if not 0 < axis.size <= expected.size:
+        return None
+    stored = axis.astype(np.float64)
+    step = expected[1] - expected[0]
+    offset = (stored[0] - expected[0]) / step
+    # Providers round their axes, to 0.0005 degrees in the real NLDAS files: a hundredth of a cell
+    # is above any such rounding and below any shift.
+    if not (np.isfinite(stored).all() and -0.5 < offset < expected.size):
+        return None
+    first = round(offset)
+    theirs = expected[first : first + axis.size]
+    fits = theirs.size == axis.size and np.abs(stored - theirs).max() <= abs(step) / 100
+    return first if fits else None
+
+
+def _cells(dataset: Any, layout: Layout, file: str) -> Placement:
+    grid = layout.grid
+    row, col = (_numbers(_find(dataset, str(p))) for p in (grid.row_index, grid.col_index))
+    if row is not None and col is not None and row.shape == col.shape:
+        row, col = row.astype(np.int64), col.astype(np.int64)
+        cell = row * grid.cols + col
+        inside = ((row >= 0) & (row < grid.rows) & (col >= 0) & (col < grid.cols)).all()
+        if inside and np.unique(cell).size == cell.size:
+            return Placement(row.shape, row, col)
+    raise LayoutError(
+        f"{file}: {grid.row_index} and {grid.col_index} do not name each cell of the "
+        f"{grid.kind} grid once, as in {layout.id}: fetch it again."
+    )
+
+
+def _read_variable(
+    dataset: Any, variable: Variable, layout: Layout, place: Placement, file: str
+) -> NDArray[Any]:
+    stored = dataset[variable.path]
+    grid, dims = layout.grid, variable.dims
+    spatial = len(place.shape)
+    turned = dims[-2:] == ("lon", "lat")
+    shape = place.shape[::-1] if turned else place.shape
+    leading = tuple(layout.times if name == "time" else 1 for name in dims[:-spatial])
+    if stored.shape != leading + shape:
+        raise LayoutError(
+            f"{file}: {variable.path} has shape {stored.shape}, where {layout.id} has "
+            f"{leading + shape}: the grid has changed or this is a subset; "
+            f"fetch the whole granule of {layout.id}."
+        )
+    measured = np.dtype(variable.dtype).kind == "f"
+    fields: NDArray[Any] = np.asarray(stored[...]).reshape((layout.times, *shape))
+    if fields.dtype.kind not in ("f" if measured else "iu"):
+        raise LayoutError(
+            f"{file}: {variable.path} is stored as {fields.dtype}, where {layout.id} has "
+            f"{variable.dtype}: its layout file has to be brought up to date."
+        )
+    if measured:
+        empty = fields == np.asarray(variable.fill, fields.dtype)
+        fields = fields.astype(np.float32, copy=False)
+        if variable.scale != 1.0:
+            fields *= np.float32(variable.scale)
+        np.putmask(fields, empty, np.nan)
+    if turned:
+        fields = fields.swapaxes(-1, -2)
+    if place.shape != (grid.rows, grid.cols):
+        nothing = np.nan if measured else variable.fill
+        whole = np.full((layout.times, grid.rows, grid.cols), nothing, fields.dtype)
+        whole[:, place.row, place.col] = fields
+        fields = whole
+    return fields if layout.times > 1 else fields[0]
+
+
+def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
+    """Return the granule time that an open granule states, UTC, to the second.
+
+    Raises
+    ------
+    LayoutError
+        If it states none although its product does, or has not all its times.
     """
     if layout.stamp is None:
         return None
     try:
         if layout.stamp.variable:
-            time = dataset[layout.stamp.variable]
-            moment = cftime.num2pydate(
-                int(time[0]), time.units, getattr(time, "calendar", "standard")
-            )
-            return moment.replace(tzinfo=UTC)
-        group, _, name = str(layout.stamp.attribute).partition("@")
-        return datetime.fromisoformat(dataset[group].getncattr(name)).astimezone(UTC)
-    except (IndexError, KeyError, AttributeError, ValueError) as error:
+            moments = _times(_find(dataset, layout.stamp.variable))
+        else:
+            group, _, name = str(layout.stamp.attribute).partition("@")
+            text = stated_at(dataset, group, name)
+            moments = [datetime.fromisoformat(str(text)).astimezone(UTC)]
+        first = moments[0]
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
         where = layout.stamp.variable or layout.stamp.attribute
         raise LayoutError(
             f"{file} states no time at {where}, where {layout.id} does: fetch it again."
         ) from error
+    # An attribute states one time, a variable each.
+    count = layout.times if layout.stamp.variable else 1
+    if moments != [first] + [first + n * layout.interval for n in range(1, count)]:
+        raise LayoutError(
+            f"{file} holds {len(moments)} times from {first:%Y-%m-%dT%H:%M}Z on, where {layout.id} "
+            f"has {layout.times}, {layout.interval} apart: it is a subset by a service; fetch the "
+            "whole granule."
+        )
+    # Rounded to the second: names of granules carry no more.
+    offset = timedelta(seconds=layout.stamp.offset_seconds, microseconds=500_000)
+    return (first + offset).replace(microsecond=0)
 
 
-def _stated_version(dataset: Any, layout: Layout) -> str:
+def _times(variable: Any) -> list[datetime]:
+    # GLDAS has a blank before its units, and some providers write "julian" where they count in
+    # the common calendar: both calendars count days alike from 1901 to 2099.
+    calendar = getattr(variable, "calendar", "standard")
+    moments = cftime.num2date(np.atleast_1d(variable[:]), variable.units.strip(), calendar)
+    return [
+        datetime(m.year, m.month, m.day, m.hour, m.minute, m.second, m.microsecond, tzinfo=UTC)
+        for m in moments
+    ]
+
+
+def stated_at(dataset: Any, group: str, name: str) -> str | None:
+    """Return an attribute of an open granule, or one `KEY=value;` line of it; None without it."""
+    attribute, _, key = name.partition(":")
+    try:
+        holder = dataset[group] if group else dataset
+    except (IndexError, KeyError):
+        return None
+    if attribute not in holder.ncattrs():
+        return None
+    text = str(holder.getncattr(attribute))
+    if not key:
+        return text
+    lines = dict(line.strip().partition("=")[::2] for line in text.split(";"))
+    return lines.get(key)
+
+
+def stated(dataset: Any, layout: Layout, what: Literal["product", "version"]) -> str | None:
+    """Return the product or version that an open granule states; None where it states none."""
     for attribute in layout.attributes:
-        if attribute.name == "ECSVersionID":
-            group = _find(dataset, attribute.group)
-            if group is not None and attribute.name in group.ncattrs():
-                return str(group.getncattr(attribute.name))
-    return layout.version
+        if attribute.states == what:
+            return stated_at(dataset, attribute.group, attribute.name)
+    return None

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
-from msm.inputs import nldas, smap_l3, smap_l4_constants
-from msm.inputs.product import LayoutError, Product, missing, open_granule
+from msm.inputs import gldas, imerg, merra2, nldas, smap_l2, smap_l3, smap_l4, smap_l4_constants
+from msm.inputs.layout import Layout
+from msm.inputs.product import LayoutError, Product, missing, open_granule, stated
 
 PRODUCTS = (
     nldas.FORA0125_H_2_0,
@@ -19,6 +20,20 @@ PRODUCTS = (
     smap_l3.SPL3SMP_009,
     smap_l3.SPL3SMP_003,
     smap_l4_constants.SPL4SMLM_008,
+    smap_l4.SPL4SMGP_008,
+    smap_l4.SPL4SMAU_008,
+    smap_l2.SPL2SMP_NRT_107,
+    gldas.NOAH025_3H_2_1,
+    gldas.NOAH025_3H_EP_2_1,
+    gldas.LANDMASK,
+    imerg.EARLY_07,
+    imerg.LATE_07,
+    imerg.FINAL_07,
+    imerg.HALF_HOUR_03,
+    merra2.M2T1NXSLV,
+    merra2.M2T1NXFLX,
+    merra2.M2T1NXRAD,
+    nldas.NOAH0125_H_2_0,
 )
 
 
@@ -50,7 +65,10 @@ def identify(path: Path) -> Product:
     """
     with open_granule(path) as dataset:
         absent = {p.id: missing(dataset, p.layout) for p in PRODUCTS}
+        # Of products with the same fields the one is meant that the file itself names.
+        contradicted = {p.id: _contradicts(dataset, p.layout) for p in PRODUCTS}
     by_content = [p for p in PRODUCTS if not absent[p.id]]
+    by_content.sort(key=lambda p: contradicted[p.id])
     by_name = [p for p in PRODUCTS if p.layout.matches(path.name)]
     if not by_name:
         # SPL3SMP is in the name of every SPL3SMP_E file too: the longest short name is meant.
@@ -71,6 +89,12 @@ def identify(path: Path) -> Product:
         )
     known = ", ".join(p.id for p in PRODUCTS)
     raise LayoutError(f"{path.name} has the layout of no product that msm reads ({known}).")
+
+
+def _contradicts(dataset: Any, layout: Layout) -> bool:
+    named = stated(dataset, layout, "product")
+    expected = next((a.value for a in layout.attributes if a.states == "product"), None)
+    return named is not None and named != expected
 
 
 def inspect(path: Path) -> dict[str, Any]:

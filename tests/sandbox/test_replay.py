@@ -12,7 +12,6 @@ from msm.errors import MsmError
 from msm.grid.domain import load_domain
 from msm.grid.ease import M09, M36, NEST, children, unproject
 from msm.grid.regrid import LatLonGrid, regrid, weights
-from msm.inputs.layout import hours_used
 from msm.sandbox.granules import make_granule, products
 from msm.sandbox.replay import FORCING, ReplayWeather, vegetation_water_content
 from msm.sandbox.sources import load_weather
@@ -169,11 +168,12 @@ def daily(real, tmp_path_factory):
     layout = products()["NLDAS_FORA0125_H"].layout
     folder = tmp_path_factory.mktemp("replay")
     sums = {variable.name: np.zeros((224, 464)) for variable in layout.variables}
-    for hour, stamp in enumerate(layout.stamps(DAY)):
-        make_granule(weather, "NLDAS_FORA0125_H", stamp, 1, folder / f"{hour}.nc")
-        with h5py.File(folder / f"{hour}.nc") as file:
+    for stamp in layout.stamps(DAY):
+        path = folder / f"{stamp:%Y%m%d%H}.nc"
+        make_granule(weather, "NLDAS_FORA0125_H", stamp, 1, path)
+        with h5py.File(path) as file:
             for variable in layout.variables:
-                if hour in hours_used(variable):
+                if (stamp, 0) in layout.used(variable, DAY):
                     sums[variable.name] += file[variable.path][0].astype(float)
     return {name: total / 24 for name, total in sums.items()}
 
