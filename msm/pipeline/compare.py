@@ -41,7 +41,7 @@ def compare(run: Run, day: date, soil_moisture: NDArray[np.float32]) -> Comparis
     if both.sum() < 2:
         return Comparison(name, int(both.sum()), None, None, None)
     difference = soil_moisture[both] - retrieved[both]
-    varies = soil_moisture[both].std() > 0 and retrieved[both].std() > 0
+    varies = np.ptp(soil_moisture[both]) > 0 and np.ptp(retrieved[both]) > 0
     return Comparison(
         granule=name,
         cells=int(both.sum()),
