@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from msm.inputs.product import GranuleError, Product, Reading
 from msm.inputs.registry import product
 
@@ -31,7 +33,7 @@ def _read(short_name: str, version: str, path: Path, names: Names, limit: float)
     # no thread or handler of Python would get its turn.
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        return product(short_name, version).read(path, names)
+        reading = product(short_name, version).read(path, names)
     except SURPRISES as error:
         raise GranuleError(
             f"{path.name} cannot be read ({type(error).__name__}: {error}): it is fetched again; "
@@ -39,6 +41,13 @@ def _read(short_name: str, version: str, path: Path, names: Names, limit: float)
         ) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    for name, field in reading.fields.items():
+        if field.dtype.kind == "f" and np.isinf(field).any():
+            raise GranuleError(
+                f"{path.name} holds infinite values of {name}: it is fetched again; if it comes "
+                "back the same, the provider has to mend it."
+            )
+    return reading
 
 
 def _begin() -> None:
