@@ -19,7 +19,7 @@ import numpy as np
 from msm.inputs.product import GranuleError, Product, Reading
 from msm.inputs.registry import product
 
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 60.0
 """Longest time that one granule may take; the largest need a few seconds."""
 
 SURPRISES = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)

@@ -218,7 +218,7 @@ def page() -> str:
         lines.append(f"| {row.fault} | {row.answer} | {cache} | {row.says or '-'} |")
     lines += [
         "",
-        "A granule that crashes the HDF5 library, or does not end within two minutes, takes down",
+        "A granule that crashes the HDF5 library, or does not end within a minute, takes down",
         "one reading process: it is refused, and the others are read on.",
         "",
         "This page is made by `python -m tests.faults.table`.",

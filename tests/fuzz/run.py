@@ -29,7 +29,7 @@ from msm.settings import Settings
 from tests.fuzz import answers, granules
 
 BATCH = 48
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 3.0
 
 
 @dataclass
