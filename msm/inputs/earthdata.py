@@ -267,13 +267,11 @@ class Earthdata:
         session = self._store.get_requests_session()
         with session.get(link, headers={"Range": "bytes=0-0"}, stream=True) as answer:
             status = answer.status_code
-            if status == requests.codes.forbidden:
-                licence = "eula" in answer.text.lower()
+            # A 403 of another kind may be about this file alone.
+            if status == requests.codes.forbidden and "eula" in answer.text.lower():
                 raise LoginError(
-                    f"Earthdata does not serve {product.id} before its "
-                    f"{'licence is accepted' if licence else 'application is authorised'}: "
-                    f"do so once at https://{self._settings.edl_host} under Applications, "
-                    f"{'EULAs' if licence else 'Authorized Apps'}."
+                    f"Earthdata does not serve {product.id} before its licence is accepted: "
+                    f"do so once at https://{self._settings.edl_host} under Applications, EULAs."
                 )
             if status == requests.codes.unauthorized:
                 sent_away = any(before.is_redirect for before in answer.history)

@@ -39,6 +39,8 @@ class Row:
     """Whether the struck hour is in the cache afterwards; all others are, always."""
     requests: int | None = None
     """Most requests that the data host gets for the struck hour, where that matters."""
+    cached: bool = False
+    """Whether the hour was fetched before the fault."""
     password: bool = False
     """Whether the operator has set user and password in place of a token."""
 
@@ -168,6 +170,7 @@ ROWS = (
         lambda sandbox: sandbox.revise(HOUR),
         "goes on",
         kept=True,
+        cached=True,
     ),
     Row("a granule listed twice", lambda sandbox: sandbox.duplicate(HOUR), "goes on", kept=True),
     Row(

@@ -60,6 +60,8 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
     if "stalls" in row.fault:
         impatient = run.settings.model_copy(update={"timeout_seconds": 1})
         run = Run(impatient, run.readers)
+    if row.cached:
+        shutil.copy(whole_day / HOUR, run.settings.work / CACHE)
     row.given(fresh_sandbox)
     said = ""
     try:
@@ -78,6 +80,8 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
     right = contents(whole_day)
     cached = contents(run.settings.work / CACHE)
     assert set(right) - set(cached) == (set() if row.kept else {HOUR})
+    if row.cached:
+        assert cached[HOUR] != right[HOUR]
     assert {name: sha for name, sha in cached.items() if name != HOUR} == {
         name: sha for name, sha in right.items() if name != HOUR
     }
