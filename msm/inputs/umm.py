@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from earthaccess.results import DataGranule
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
@@ -118,11 +119,11 @@ def granule_of(product: Product, record: Any) -> Granule | None:
             f"The catalogue's record of {_label(record)} for {product.id} cannot be read "
             f"({_first(error)}): it is left out; tell the provider if it stays so."
         ) from None
-    # What earthaccess takes for the file's name. Without https the token would go in the clear.
+    # The part after the last slash is what earthaccess takes for the file's name.
     links = {
         link.url.rpartition("/")[2]: link.url
         for link in reversed(read.umm.links)
-        if link.type == "GET DATA" and link.url.lower().startswith("https://")
+        if link.type == "GET DATA" and _leads_somewhere(link.url)
     }
     name = next((name for name in reversed(links) if name.isascii() and layout.matches(name)), None)
     if name is None:
@@ -156,6 +157,15 @@ def granule_of(product: Product, record: Any) -> Granule | None:
         revision=read.meta.revision,
         record=_request(read.meta, links[name]),
     )
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Tell whether a link can be asked for; without https the token would go in the clear."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _request(meta: _Meta, link: str) -> DataGranule:

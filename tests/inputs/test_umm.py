@@ -48,6 +48,9 @@ def test_a_catalogue_of_unreadable_records_is_an_error(records):
     [
         f"http://host/{NAME}",
         f"file:///{NAME}",
+        f"https://[/{NAME}",
+        f"https:///{NAME}",
+        f"https://host:port/{NAME}",
         f"https://host/{NAME}/..",
         f"https://host/{NAME}?token=1",
         f"https://host/..\\{NAME}",
