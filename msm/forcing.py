@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -16,8 +15,8 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
-from msm.inputs.product import Fields, Product, Reading
-from msm.inputs.readers import Readers
+from msm.inputs.product import Fields, Product
+from msm.inputs.readers import Pending, Readers
 
 PLAUSIBLE = {
     "precipitation": (0.0, 2000.0),
@@ -120,13 +119,13 @@ def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
     listed = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
     return (
         f"{product.id} of {day} lacks {len(lacking)} of {len(product.layout.stamps(day))} granules "
-        f"({listed}): they come up to {wait:.0f} days late, run again until "
-        f"{day + timedelta(days=wait)}."
+        f"({listed}): they come up to {wait:.0f} days late, run again; what is not there after "
+        f"{day + timedelta(days=wait)} is a gap of the provider's, or this version has ended."
     )
 
 
 def _onto_cells(
-    domain: Domain, product: Product, day: date, futures: dict[datetime, Future[Reading]]
+    domain: Domain, product: Product, day: date, futures: dict[datetime, Pending]
 ) -> dict[str, NDArray[np.float32]]:
     """Average each field over its times of the day and bring it onto the domain's cells."""
     on_cells = product.layout.grid.kind == "M09"

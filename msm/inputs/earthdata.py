@@ -8,28 +8,31 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import earthaccess
 import requests
 from earthaccess.exceptions import (
-    EulaNotAccepted,
+    DownloadFailure,
     LoginAttemptFailure,
     LoginStrategyUnavailable,
 )
 from earthaccess.system import PROD, System
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError
 
 from msm.durable import alive
 from msm.errors import MsmError
 from msm.inputs.granule import Fetched, Granule, GranuleFile, verify
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers
+from msm.inputs.umm import RecordError, offered
 from msm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,12 +40,12 @@ log = logging.getLogger(__name__)
 # earthaccess warns of its own future in its own code, which says nothing to an operator.
 warnings.filterwarnings("ignore", category=FutureWarning, module="earthaccess")
 
-ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA256": "sha256", "SHA-512": "sha512"}
-"""Checksum algorithms of UMM-G as hashlib names them; others are not checked."""
-
 CREDENTIALS = (
     "set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or write a ~/.netrc"
 )
+
+LONGEST_WAIT = 120.0
+"""Seconds that msm waits where a server names a time (Retry-After); beyond, the run ends."""
 
 Result = TypeVar("Result")
 
@@ -53,6 +56,17 @@ class EarthdataError(MsmError):
 
 class LoginError(EarthdataError):
     """Earthdata Login refuses the credentials, or there are none."""
+
+
+class _Patience(Retry):
+    """Retries that wait as long as the server asks for, and not at all where that is too long."""
+
+    def increment(self, *args: Any, **happened: Any) -> Self:
+        response = happened.get("response")
+        if response is not None and (self.get_retry_after(response) or 0.0) > LONGEST_WAIT:
+            # With raise_on_status=False this makes the answer itself the result.
+            raise MaxRetryError(happened["_pool"], None, None)
+        return super().increment(*args, **happened)
 
 
 class _TimedAdapter(HTTPAdapter):
@@ -82,7 +96,7 @@ class _Auth(earthaccess.Auth):
         """Return a session that retries what is worth retrying and never waits for ever."""
         session = super().get_session()
         # A 401 or 403 is an answer, not a failure: trying again changes nothing.
-        retries = Retry(
+        retries = _Patience(
             total=4,
             backoff_factor=0.5,
             status_forcelist=(429, 500, 502, 503, 504),
@@ -96,6 +110,15 @@ class _Auth(earthaccess.Auth):
             # The hook compares host names, which have no port.
             vars(hook)["hostname"] = urlsplit(f"//{self.system.edl_hostname}").hostname
         return session
+
+
+class _Query(earthaccess.DataGranules):
+    """earthaccess's search, whose answer is not believed before it is checked."""
+
+    def _is_cloud_hosted(self, granule: Any) -> bool:
+        # It decides between S3 and https from the first record, whatever that looks like; msm
+        # takes https everywhere.
+        return False
 
 
 class Earthdata:
@@ -123,24 +146,33 @@ class Earthdata:
 
         def query() -> list[Any]:
             asked = (
-                earthaccess.DataGranules(self._auth)
+                _Query(self._auth)
                 .short_name(layout.product)
                 .version(layout.version)
                 .provider(layout.provider)
             )
             if layout.cadence != "static":
                 asked = asked.temporal(start, end)
-            return list(asked.get_all())
+            try:
+                return list(asked.get_all())
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise EarthdataError(
+                    f"Earthdata's catalogue answers what cannot be read (search for {layout.id}: "
+                    f"{_without_query(error)}): see status.earthdata.nasa.gov and run again later."
+                ) from None
 
         records = self._logged_in(query, f"search for {layout.id}")
         host = urlsplit(self._settings.cmr_url).hostname or ""
-        found = []
-        for record in records:
-            granule = _granule(product, record)
-            # CMR's bounds are inclusive on intervals: the granule's own time decides.
-            if granule is not None and (granule.time is None or start <= granule.time <= end):
-                found.append(replace(granule, source=host))
-        return found
+        try:
+            granules = offered(product, records)
+        except RecordError as error:
+            raise EarthdataError(f"{error} See status.earthdata.nasa.gov.") from None
+        # CMR's bounds are inclusive on intervals: the granule's own time decides.
+        return [
+            replace(granule, source=host)
+            for granule in granules
+            if granule.time is None or start <= granule.time <= end
+        ]
 
     def fetch(self, product: Product, granules: Sequence[Granule]) -> Fetched:
         """Bring granules to disk and check them.
@@ -188,32 +220,31 @@ class Earthdata:
     ) -> dict[str, str]:
         incoming.mkdir(parents=True, exist_ok=True)
 
-        def get() -> list[Any]:
-            results = self._store.get(
-                [g.record for g in wanted],
-                incoming,
-                threads=self._settings.connections,
-                show_progress=False,
-                pqdm_kwargs={"exception_behaviour": "ignore"},
-            )
-            for result in results:
-                if isinstance(result, EulaNotAccepted):
-                    raise LoginError(
-                        f"Earthdata does not serve {product.id} before its licence is accepted: "
-                        "do so once at urs.earthdata.nasa.gov under Applications, EULAs."
-                    )
-                if "Status code: 401" in str(result):
-                    raise _Refused
-            return list(results)
+        def get(granule: Granule) -> Exception | None:
+            try:
+                self._store.get([granule.record], incoming, threads=1, show_progress=False)
+            except (DownloadFailure, OSError) as error:
+                return error
+            return None
 
-        results = self._logged_in(get, f"download of {product.id}")
-        failures = [str(result) for result in results if isinstance(result, Exception)]
+        def get_all() -> dict[str, Exception | None]:
+            self._knock(product, wanted[0])
+            with ThreadPoolExecutor(self._settings.connections) as threads:
+                failures = dict(
+                    zip((g.name for g in wanted), threads.map(get, wanted), strict=True)
+                )
+            if any("Status code: 401" in str(failure) for failure in failures.values()):
+                raise _Refused
+            return failures
+
+        failures = self._logged_in(get_all, f"download of {product.id}")
         refused = {}
         for granule in wanted:
             try:
                 hashes[granule.name] = verify(incoming / granule.name, granule)
             except FileNotFoundError:
-                reason = next((f for f in failures if granule.name in f), "it never arrived")
+                failure = failures[granule.name]
+                reason = _without_query(failure) if failure else "it never arrived"
                 refused[granule.name] = (
                     f"{granule.name} could not be downloaded ({reason}): it is tried again "
                     "in the next run."
@@ -228,6 +259,45 @@ class Earthdata:
             if path.name in hashes:
                 path.replace(folder / path.name)
         return refused
+
+    def _knock(self, product: Product, granule: Granule) -> None:
+        """Ask the data host for one byte of one file, to learn once whether it lets msm in.
+
+        earthaccess asks three times for every file, whatever the answer. The session is the one
+        whose cookies its downloads take along.
+
+        Raises
+        ------
+        LoginError
+            If the licence was not accepted, or the host wants user and password.
+        EarthdataError
+            If the host asks to wait for long.
+        """
+        (link,) = granule.record.data_links()
+        session = self._store.get_requests_session()
+        with session.get(link, headers={"Range": "bytes=0-0"}, stream=True) as answer:
+            status = answer.status_code
+            # A 403 of another kind may be about this file alone.
+            if status == requests.codes.forbidden and "eula" in answer.text.lower():
+                raise LoginError(
+                    f"Earthdata does not serve {product.id} before its licence is accepted: "
+                    f"do so once at https://{self._settings.edl_host} under Applications, EULAs."
+                )
+            if status == requests.codes.unauthorized:
+                sent_away = any(before.is_redirect for before in answer.history)
+                if sent_away and self._auth is not None and not self._auth.username:
+                    raise LoginError(
+                        f"The host of {product.id} asks for user and password, which a token does "
+                        "not replace: set EARTHDATA_USERNAME and EARTHDATA_PASSWORD and remove "
+                        "EARTHDATA_TOKEN."
+                    )
+                raise _Refused
+            if status == requests.codes.too_many_requests:
+                wait = answer.headers.get("Retry-After", "some")[:40]
+                raise EarthdataError(
+                    f"The host of {product.id} asks to wait {wait} seconds (429, too many "
+                    "requests): run again then, with a lower MSM_CONNECTIONS."
+                )
 
     def _logged_in(self, ask: Callable[[], Result], what: str) -> Result:
         """Ask with a valid login; a refused token is renewed once."""
@@ -317,38 +387,3 @@ def _without_query(error: Exception) -> str:
     """Shorten an error to its kind and first line, without what may hold a secret."""
     line = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {re.sub(r'[?&][^ ]*', '', line)[:200]}"
-
-
-def _granule(product: Product, record: Any) -> Granule | None:
-    """Turn a UMM-G record into a Granule; None where it names no file of this product.
-
-    A name from the network becomes a path only when it has the product's own form.
-    """
-    umm, meta = record["umm"], record["meta"]
-    layout = product.layout
-    links = [u["URL"] for u in umm.get("RelatedUrls", []) if u.get("Type") == "GET DATA"]
-    names = [urlsplit(link).path.rpartition("/")[2] for link in links]
-    name = next((n for n in names if layout.matches(n)), None)
-    if name is None:
-        log.warning("Earthdata offers %s for %s: not a file of it", meta["native-id"], product.id)
-        return None
-    data = umm.get("DataGranule", {})
-    archived = data.get("ArchiveAndDistributionInformation", [])
-    archive = next((a for a in archived if a.get("Name") == name), archived[0] if archived else {})
-    checksum = archive.get("Checksum", {})
-    algorithm = ALGORITHMS.get(str(checksum.get("Algorithm")).upper())
-    produced = data.get("ProductionDateTime")
-    release, counter = layout.production_of(name)
-    return Granule(
-        product=layout.product,
-        version=layout.version,
-        name=name,
-        time=layout.time_of(name),
-        size=archive.get("SizeInBytes"),
-        checksum=(algorithm, checksum["Value"]) if algorithm else None,
-        production=datetime.fromisoformat(produced).astimezone(UTC) if produced else None,
-        release=release,
-        counter=counter,
-        revision=int(meta.get("revision-id", 1)),
-        record=record,
-    )

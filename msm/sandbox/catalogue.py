@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from msm.errors import MsmError
+from msm.sandbox.alterations import ALTERATIONS, Alteration, altered_name
 from msm.sandbox.granules import Facts, Product, products
 from msm.sandbox.weather import Weather
 
@@ -37,11 +38,15 @@ class Granule:
     """Revision of its record."""
     produced: datetime
     """Production and revision time."""
+    alteration: Alteration | None = None
+    """What is not as its layout says."""
+    copy: int = 1
+    """2 for the second record of the same file."""
 
     @property
     def name(self) -> str:
         """File name."""
-        return self.product.name(self.stamp, self.counter)
+        return altered_name(self.product.name(self.stamp, self.counter), self.alteration)
 
     @property
     def begin(self) -> datetime:
@@ -60,7 +65,8 @@ class Granule:
     @property
     def concept_id(self) -> str:
         """CMR's id of the granule, the same for all its revisions."""
-        number = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:5], "big")
+        what = self.name if self.copy == 1 else f"{self.name} {self.copy}"
+        number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:5], "big")
         return f"G{number % 10**10:010d}-{self.product.layout.provider}"
 
     @property
@@ -77,11 +83,13 @@ class Catalogue:
         self.first_day, self.last_day = weather.first_day, weather.last_day
         self._revised: dict[tuple[str, datetime], tuple[Granule, ...]] = {}
         self._withheld: set[str] = set()
+        self._duplicated: set[str] = set()
 
     def reset(self) -> None:
         """Forget all revisions and give out everything again."""
         self._revised.clear()
         self._withheld.clear()
+        self._duplicated.clear()
 
     def within(
         self, product: Product, begin: datetime | None, end: datetime | None
@@ -91,6 +99,8 @@ class Catalogue:
             for granule in self._at(product, stamp):
                 if not self._withheld or granule.name not in self._withheld:
                     yield granule
+                    if granule.name in self._duplicated:
+                        yield replace(granule, copy=2)
 
     def named(self, name: str) -> Granule | None:
         """Return the granule of a file name, None where there is none to be had."""
@@ -105,6 +115,26 @@ class Catalogue:
     def restore(self, name: str) -> None:
         """Give a withheld granule out again."""
         self._withheld.discard(name)
+
+    def duplicate(self, name: str) -> None:
+        """List a granule twice, under two concept ids."""
+        self._duplicated.add(self._known(name).name)
+
+    def alter(self, name: str, alteration: Alteration) -> Granule:
+        """Put an altered granule in the place of a right one.
+
+        Raises
+        ------
+        MsmError
+            If there is no such granule or no such alteration.
+        """
+        if alteration not in ALTERATIONS:
+            raise MsmError(f"There is no alteration {alteration!r}.")
+        old = self._known(name)
+        new = replace(old, alteration=alteration, revision=old.revision + 1)
+        others = tuple(g for g in self._at(old.product, old.stamp) if g != old)
+        self._revised[old.product.layout.product, old.stamp] = (*others, new)
+        return new
 
     def revise(self, name: str, *, changed: bool, produced: datetime | None) -> Granule:
         """Publish a granule again.
@@ -147,6 +177,9 @@ class Catalogue:
         return granule
 
     def _same_time(self, name: str) -> tuple[Granule, ...]:
+        for granules in self._revised.values():
+            if any(granule.name == name for granule in granules):
+                return granules
         for product in products().values():
             if product.layout.matches(name):
                 stamp = product.layout.time_of(name) or STATIC_START

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from msm.grid.domain import land_fraction
 from msm.grid.ease import M09, M36
 from msm.inputs.layout import Layout, Variable, load_layout
+from msm.sandbox.alterations import Alteration, alter
 from msm.sandbox.weather import Fields, Weather, region
 
 EPOCH = datetime(1979, 1, 1, tzinfo=UTC)
@@ -94,7 +95,12 @@ def products() -> dict[str, Product]:
 
 
 def make_granule(
-    weather: Weather, short_name: str, stamp: datetime, content: int, path: Path
+    weather: Weather,
+    short_name: str,
+    stamp: datetime,
+    content: int,
+    path: Path,
+    alteration: Alteration | None = None,
 ) -> Facts:
     """Write one granule; the same arguments give the same bytes.
 
@@ -110,6 +116,8 @@ def make_granule(
         1 for the first production; each further one has slightly other values.
     path
         Target, written under a temporary name and then renamed.
+    alteration
+        What is not as the product's layout says.
 
     Returns
     -------
@@ -117,12 +125,15 @@ def make_granule(
         Size and checksum of the file.
     """
     product = products()[short_name]
-    fields = dict(product.fields(weather, product.layout, stamp))
+    fields: Fields = dict(product.fields(weather, product.layout, stamp))
     for name in REVISED & fields.keys():
-        fields[name] = fields[name] * (1 + 0.01 * (content - 1))
+        fields = {**fields, name: fields[name] * (1 + 0.01 * (content - 1))}
+    layout = product.layout
+    if alteration is not None:
+        layout, fields = alter(layout, fields, alteration)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    write_granule(part, product.layout, stamp, fields)
+    write_granule(part, layout, stamp, fields)
     data = part.read_bytes()
     part.rename(path)
     return Facts(len(data), hashlib.sha256(data).hexdigest())

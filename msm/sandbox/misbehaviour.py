@@ -6,44 +6,73 @@ import asyncio
 
 from aiohttp import web
 
-from msm.sandbox.faults import Behaviour
+from msm.sandbox.faults import Fault
 
 LOGIN_PAGE = "<!DOCTYPE html><html><body><h1>Earthdata Login</h1>Please log in.</body></html>"
 STALL_SECONDS = 3600.0
+DROPS = 20
+"""Pieces in which a slow server sends a body."""
 
 
-async def misbehave(behaviour: Behaviour, request: web.Request, body: bytes) -> web.StreamResponse:
+async def misbehave(fault: Fault, request: web.Request, body: bytes) -> web.StreamResponse:
     """Answer a request wrongly.
 
     Parameters
     ----------
-    behaviour
+    fault
         How.
     request
         The request.
     body
         What a right answer would have held.
     """
-    if behaviour == "html_200":
-        return web.Response(text=LOGIN_PAGE, content_type="text/html")
-    if behaviour == "unauthorized":
-        return web.Response(status=401, text="HTTP Token: Access denied.")
-    if behaviour == "unavailable":
-        return web.Response(status=503, text="Service Unavailable", headers={"Retry-After": "0"})
-    if behaviour == "corrupt":
-        middle = len(body) // 2
-        return web.Response(body=body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :])
-    if behaviour == "stall":
-        response = web.StreamResponse(headers={"Content-Length": str(len(body))})
-        await response.prepare(request)
-        await response.write(body[: len(body) // 2])
-        await asyncio.sleep(STALL_SECONDS)
-        return response
+    answers = {
+        "html_200": lambda: web.Response(text=LOGIN_PAGE, content_type="text/html"),
+        "unauthorized": lambda: web.Response(status=401, text="HTTP Token: Access denied."),
+        "eula": lambda: web.json_response(
+            {"status_code": 403, "error_description": "EULA Acceptance Failure"}, status=403
+        ),
+        "too_many": lambda: web.Response(
+            status=429, text="Too Many Requests", headers={"Retry-After": str(fault.seconds)}
+        ),
+        "unavailable": lambda: web.Response(
+            status=503, text="Service Unavailable", headers={"Retry-After": "0"}
+        ),
+        "empty": lambda: web.json_response(
+            {"hits": 0, "took": 1, "items": []}, headers={"CMR-Hits": "0"}
+        ),
+        "reply": lambda: web.Response(text=fault.body, headers={"CMR-Hits": "2"}),
+        "corrupt": lambda: web.Response(body=_flipped(body)),
+    }
+    if fault.behaviour in answers:
+        return answers[fault.behaviour]()
+    if fault.behaviour in ("stall", "slow"):
+        return await _slowly(fault, request, body)
     # A server library does not cut its own answers short: this is written past it.
-    length = f"Content-Length: {len(body)}\r\n" if behaviour == "truncated" else ""
+    length = f"Content-Length: {len(body)}\r\n" if fault.behaviour == "truncated" else ""
     transport = request.transport
     if transport is not None:
         head = f"HTTP/1.1 200 OK\r\n{length}Connection: close\r\n\r\n"
         transport.write(head.encode() + body[: len(body) // 2])
         transport.close()
     return web.Response()
+
+
+def _flipped(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :]
+
+
+async def _slowly(fault: Fault, request: web.Request, body: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+    await response.prepare(request)
+    if fault.behaviour == "stall":
+        await response.write(body[: len(body) // 2])
+        await asyncio.sleep(STALL_SECONDS)
+        return response
+    size = -(-len(body) // DROPS)
+    for start in range(0, len(body), size):
+        await response.write(body[start : start + size])
+        await asyncio.sleep(fault.seconds / DROPS)
+    await response.write_eof()
+    return response

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from msm.errors import MsmError
+from msm.sandbox.alterations import Alteration
 from msm.sandbox.faults import Fault
 
 STOP_SECONDS = 10.0
@@ -64,6 +65,14 @@ class Sandbox:
         """Let a withheld granule arrive."""
         self._order("restore", name=name)
 
+    def duplicate(self, name: str) -> None:
+        """Let the catalogue list a granule twice, under two concept ids."""
+        self._order("duplicate", name=name)
+
+    def alter(self, name: str, alteration: Alteration) -> str:
+        """Put an altered granule in the place of a right one; return its name."""
+        return str(self._order("alter", name=name, alteration=alteration)["name"])
+
     def revise(self, name: str, *, changed: bool = True, produced: datetime | None = None) -> str:
         """Publish a granule again.
 
@@ -95,7 +104,7 @@ class Sandbox:
         self._order("reset")
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the requests since the start or the last reset: method, path and status."""
+        """Return the requests since the start or the last reset: method, path, status, range."""
         answer = requests.get(f"{self.url}/sandbox/requests", verify=str(self.ca_file), timeout=60)
         answer.raise_for_status()
         log: list[dict[str, Any]] = answer.json()

@@ -89,7 +89,7 @@ class Search:
         names = [pattern for key in _BY_NAME for pattern in self.values.get(key, ())]
         # Windows may overlap: a granule counts once.
         matching = {
-            (granule.begin, granule.name): granule
+            (granule.begin, granule.name, granule.copy): granule
             for product in self.collections()
             for span in spans
             for granule in catalogue.within(product, *span)

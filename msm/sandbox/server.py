@@ -19,6 +19,7 @@ from msm.sandbox.faults import Fault, Faults
 from msm.sandbox.misbehaviour import misbehave
 from msm.sandbox.search import Search, SearchError
 from msm.sandbox.shelf import Shelf
+from msm.sandbox.sign_in import SignIn
 
 USER = PASSWORD = "sandbox"  # noqa: S105 - the account that everybody may know
 AHEAD = 8
@@ -36,6 +37,7 @@ class Earthdata:
         self._log: deque[dict[str, Any]] = deque(maxlen=20_000)
         basic = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         self._basic, self._bearer = f"Basic {basic}", f"Bearer {token}"
+        self._sign_in = SignIn(self._basic)
 
     def app(self) -> web.Application:
         """Return the application with all its routes."""
@@ -49,6 +51,7 @@ class Earthdata:
                 web.get("/search/collections.umm_json", self._collections),
                 web.get("/data/{path:.+}", self._data),
                 web.get("/", self._profile),
+                *self._sign_in.routes(),
                 web.get("/sandbox/requests", self._requests),
                 web.post("/sandbox/{order}", self._control),
             ]
@@ -60,12 +63,17 @@ class Earthdata:
         if request.path.startswith("/sandbox/"):
             return await handler(request)
         entry = {"method": request.method, "path": request.path_qs, "status": 0}
+        if "Range" in request.headers:
+            entry["range"] = request.headers["Range"]
         self._log.append(entry)
-        behaviour = self._faults.strike(request.path_qs)
-        if behaviour is not None:
-            response = await misbehave(behaviour, request, await self._body(request))
-        else:
+        fault = self._faults.strike(request.path_qs)
+        response: web.StreamResponse
+        if fault is None or (fault.behaviour == "sign_in" and self._sign_in.known(request)):
             response = await handler(request)
+        elif fault.behaviour == "sign_in":
+            response = self._sign_in.begin(request)
+        else:
+            response = await misbehave(fault, request, await self._body(request))
         entry["status"] = response.status
         return response
 
@@ -157,7 +165,8 @@ class Earthdata:
     # Data host
 
     async def _data(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Authorization") not in (self._bearer, self._basic):
+        known = request.headers.get("Authorization") in (self._bearer, self._basic)
+        if not known and not self._sign_in.known(request):
             return web.Response(
                 status=401,
                 text="HTTP Basic: Access denied.",
@@ -199,6 +208,10 @@ class Earthdata:
             self._catalogue.withhold(given["name"])
         elif order == "restore":
             self._catalogue.restore(given["name"])
+        elif order == "duplicate":
+            self._catalogue.duplicate(given["name"])
+        elif order == "alter":
+            return {"name": self._catalogue.alter(given["name"], given["alteration"]).name}
         elif order == "revise":
             produced = given["produced"] and datetime.fromisoformat(given["produced"])
             new = self._catalogue.revise(given["name"], changed=given["changed"], produced=produced)

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from msm.errors import MsmError
+from msm.sandbox.alterations import Alteration
 from msm.sandbox.catalogue import Granule
 from msm.sandbox.granules import Facts, make_granule
 from msm.sandbox.weather import Weather
@@ -80,7 +81,8 @@ class Shelf:
 
     def _path(self, granule: Granule) -> Path:
         short_name = granule.product.layout.product
-        return self._folder / short_name / str(granule.content) / granule.name
+        content = f"{granule.content}-{granule.alteration or 'right'}"
+        return self._folder / short_name / content / granule.name
 
     async def _make(self, granule: Granule, path: Path) -> Facts:
         if path not in self._making:
@@ -97,6 +99,7 @@ class Shelf:
                 granule.stamp,
                 granule.content,
                 path,
+                granule.alteration,
             )
         finally:
             del self._making[path]
@@ -119,5 +122,7 @@ def _begin_work(weather: Weather, parent: int) -> None:
         os._exit(1)
 
 
-def _work(short_name: str, stamp: datetime, content: int, path: Path) -> Facts:
-    return make_granule(_weather, short_name, stamp, content, path)
+def _work(
+    short_name: str, stamp: datetime, content: int, path: Path, alteration: Alteration | None
+) -> Facts:
+    return make_granule(_weather, short_name, stamp, content, path, alteration)

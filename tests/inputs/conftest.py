@@ -10,7 +10,7 @@ def settings(fresh_sandbox, tmp_path, monkeypatch):
     """Settings of an operator whose Earthdata is the sandbox, logged in by token."""
     for name, value in fresh_sandbox.environment().items():
         monkeypatch.setenv(name, value)
-    return Settings(work=tmp_path / "work", archive=tmp_path / "archive", timeout_seconds=1)
+    return Settings(work=tmp_path / "work", archive=tmp_path / "archive", timeout_seconds=10)
 
 
 @pytest.fixture

@@ -1,16 +1,21 @@
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, datetime
 
+import netCDF4
 import pytest
 
 from msm.inputs.nldas import FORA0125_H_002 as NLDAS
+from msm.inputs.nldas import FORA0125_H_2_0
 from msm.inputs.product import GranuleError
 from msm.inputs.readers import Readers
+from msm.sandbox.granules import write_granule
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
 
@@ -42,6 +47,36 @@ def test_a_crashed_process_takes_no_good_granule_along(real_data):
         with pytest.raises(BrokenProcessPool):
             pool._pool.submit(os._exit, 1).result()
         assert pool.problems(NLDAS, [good]) == {}
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A file that never answers: a pipe that nobody writes to stops the library in its C code."""
+    path = tmp_path / "endless.nc"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_granule_that_hangs_is_a_bad_granule(real_data, endless):
+    good = real_data / "granules" / NAME
+    # Starting a process takes longer than this; only reading counts.
+    with Readers(1, limit=1) as pool:
+        problems = pool.problems(NLDAS, [good, endless, good])
+        assert list(problems) == [endless]
+        assert re.search("endless.nc takes down the process that reads it", problems[endless])
+        # The pool serves on, and what is read in full is guarded as well.
+        with pytest.raises(GranuleError, match="no end within 1 s"):
+            pool.submit(NLDAS, endless).result()
+        assert pool.submit(NLDAS, good, ()).result().time
+
+
+def test_a_surprise_is_a_sentence(tmp_path, readers):
+    path = tmp_path / "NLDAS_FORA0125_H.A20160401.0000.020.nc"
+    write_granule(path, FORA0125_H_2_0.layout, datetime(2016, 4, 1, tzinfo=UTC), {})
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["time"][0] = 1e300
+    with pytest.raises(GranuleError, match=rf"{path.name} cannot be read \(OverflowError"):
+        readers.submit(FORA0125_H_2_0, path).result()
 
 
 def test_readers_end_when_their_run_is_killed(tmp_path):

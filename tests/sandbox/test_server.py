@@ -1,12 +1,14 @@
 """The server's answers, request by request."""
 
 import hashlib
+import time
 from datetime import UTC, datetime
 
 import pytest
 import requests
 
 from msm.errors import MsmError
+from msm.sandbox.alterations import ALTERATIONS
 from msm.sandbox.faults import Fault
 from msm.sandbox.granules import make_granule
 from msm.sandbox.synthetic import SyntheticWeather
@@ -256,6 +258,71 @@ def test_fault_stall(fresh_sandbox, fetch):
     assert fetch().status_code == 200
 
 
+def test_fault_licence(fresh_sandbox, fetch):
+    fresh_sandbox.fault(Fault(match=SMAP, behaviour="eula"))
+    answer = fetch()
+    assert answer.status_code == 403
+    assert "EULA" in answer.text
+
+
+def test_fault_too_many(fresh_sandbox, fetch):
+    fresh_sandbox.fault(Fault(match=SMAP, behaviour="too_many", seconds=30))
+    answer = fetch()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30")
+
+
+def test_fault_slow(fresh_sandbox, fetch):
+    whole = fetch().content
+    fresh_sandbox.fault(Fault(match=SMAP, behaviour="slow", seconds=1))
+    begun = time.monotonic()
+    assert fetch().content == whole
+    assert time.monotonic() - begun > 0.5
+
+
+def test_fault_empty(fresh_sandbox, search):
+    fresh_sandbox.fault(Fault(match="granules.umm_json", behaviour="empty"))
+    answer = search(**{"short_name": "SPL3SMP", "temporal[]": DAY})
+    assert (answer.headers["CMR-Hits"], answer.json()["items"]) == ("0", [])
+
+
+def test_fault_reply(fresh_sandbox, search):
+    fresh_sandbox.fault(Fault(match="granules.umm_json", behaviour="reply", body="[1"))
+    assert search(short_name="SPL3SMP").text == "[1"
+
+
+def test_fault_sign_in(fresh_sandbox, fetch, session):
+    whole = fetch().content
+    fresh_sandbox.fault(Fault(match="/data/", behaviour="sign_in"))
+    # The token stays behind where the host changes; user and password pass, and a cookie comes.
+    refused = fetch()
+    assert refused.status_code == 401
+    assert "/oauth/authorize" in refused.url
+    granted = session.get(refused.url, auth=("sandbox", "sandbox"), timeout=60)
+    assert granted.content == whole
+    assert fetch().content == whole
+
+
+def test_granule_listed_twice(fresh_sandbox, search):
+    fresh_sandbox.duplicate(SMAP)
+    items = search(**{"short_name": "SPL3SMP", "temporal[]": DAY}).json()["items"]
+    assert [item["umm"]["GranuleUR"] for item in items] == [SMAP, SMAP]
+    assert len({item["meta"]["concept-id"] for item in items}) == 2
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_altered_granule_is_whole_but_another(fresh_sandbox, search, fetch, alteration):
+    right = fetch().content
+    name = fresh_sandbox.alter(SMAP, alteration)
+    assert (name == SMAP) == (alteration != "unknown_version")
+    (item,) = search(**{"short_name": "SPL3SMP", "temporal[]": DAY}).json()["items"]
+    (archived,) = item["umm"]["DataGranule"]["ArchiveAndDistributionInformation"]
+    body = fetch(SMAP_PATH.replace(SMAP, name)).content
+    assert hashlib.sha256(body).hexdigest() == archived["Checksum"]["Value"]
+    assert (body == right) == (alteration == "unknown_version")
+
+
 def test_wrong_orders_are_refused(fresh_sandbox):
     with pytest.raises(MsmError, match="no granule 'nothing'"):
         fresh_sandbox.withhold("nothing")
+    with pytest.raises(MsmError, match="no alteration 'other'"):
+        fresh_sandbox.alter(SMAP, "other")

@@ -1,0 +1,67 @@
+"""Granules that are whole but not what they were: a provider changes its mind, or errs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+
+from msm.inputs.layout import Layout
+from msm.sandbox.weather import Fields
+
+Alteration = Literal["changed_grid", "renamed_variable", "empty_field", "unknown_version"]
+"""What is another in a granule; its record states the right size and checksum.
+
+changed_grid: the axes, or the number of rows. renamed_variable: the first required variable.
+empty_field: the first required variable holds fill only. unknown_version: the name has the form of
+a version that is not known.
+"""
+
+ALTERATIONS: tuple[Alteration, ...] = get_args(Alteration)
+
+
+def altered_name(name: str, alteration: Alteration | None) -> str:
+    """Return a granule's file name after an alteration."""
+    if alteration != "unknown_version":
+        return name
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.v2.{suffix}"
+
+
+def alter(layout: Layout, fields: Fields, alteration: Alteration) -> tuple[Layout, Fields]:
+    """Alter what a granule is written from."""
+    change: dict[Alteration, Callable[[Layout, Fields], tuple[Layout, Fields]]] = {
+        "changed_grid": _changed_grid,
+        "renamed_variable": _renamed_variable,
+        "empty_field": _empty_field,
+    }
+    return change[alteration](layout, fields) if alteration in change else (layout, fields)
+
+
+def _changed_grid(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:
+    grid = layout.grid
+    if grid.lat_first is not None and grid.lat_step is not None:
+        moved = {"lat_first": grid.lat_first + grid.lat_step / 2}
+        return layout.model_copy(update={"grid": grid.model_copy(update=moved)}), fields
+    # An EASE-2 grid states no axes: one row more, and nothing on it.
+    longer = grid.model_copy(update={"rows": grid.rows + 1})
+    return layout.model_copy(update={"grid": longer}), {}
+
+
+def _renamed_variable(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:
+    first = _first_required(layout)
+    variables = tuple(
+        v.model_copy(update={"path": f"{v.path}_new"}) if v.name == first else v
+        for v in layout.variables
+    )
+    return layout.model_copy(update={"variables": variables}), fields
+
+
+def _empty_field(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:
+    first = _first_required(layout)
+    return layout, {**fields, first: np.full_like(fields[first], np.nan)}
+
+
+def _first_required(layout: Layout) -> str:
+    return next(v.name for v in layout.variables if v.required)

@@ -1,0 +1,233 @@
+"""The fault table: what Earthdata may do to a day's forcing, and what msm does then.
+
+`python -m tests.faults.table` writes docs/operations/faults.md from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msm.sandbox.faults import Behaviour, Fault
+from msm.sandbox.process import Sandbox
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations" / "faults.md"
+
+HOUR = "NLDAS_FORA0125_H.A20160401.0100.020.nc"
+"""The granule that the faults of one file strike."""
+
+DATA = f"/data/.*{re.escape(HOUR)}"
+ANY_DATA, SEARCH = "/data/", r"granules\.umm_json"
+
+Given = Callable[[Sandbox], object]
+Answer = Literal["goes on", "tries again", "waits", "refuses the granule", "stops the day"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault and what comes of it."""
+
+    fault: str
+    given: Given
+    answer: Answer
+    says: str = ""
+    """The sentence, `...` where it differs from case to case; empty where nothing is wrong."""
+    kept: bool = False
+    """Whether the struck hour is in the cache afterwards; all others are, always."""
+    requests: int | None = None
+    """Most requests that the data host gets for the struck hour, where that matters."""
+    cached: bool = False
+    """Whether the hour was fetched before the fault."""
+    password: bool = False
+    """Whether the operator has set user and password in place of a token."""
+
+    @property
+    def sentence(self) -> str:
+        """Regular expression of the sentence."""
+        return ".*".join(re.escape(part.strip()) for part in self.says.split("..."))
+
+
+def request(match: str, behaviour: Behaviour, times: int | None = None, seconds: int = 1) -> Given:
+    """Let requests misbehave."""
+    fault = Fault(match=match, behaviour=behaviour, times=times, seconds=seconds)
+    return lambda sandbox: sandbox.fault(fault)
+
+
+NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): it is tried again in the next run."
+CATALOGUE_DOWN = "Earthdata's catalogue fails (...): see status.earthdata.nasa.gov and run again"
+UNREADABLE = (
+    "Earthdata's catalogue answers what cannot be read (...): see status.earthdata.nasa.gov"
+)
+SILENT = "Earthdata does not answer (...): see status.earthdata.nasa.gov and run again later."
+LACKS_ONE = "lacks 1 of 25 granules (2016-04-01T01Z): they come up to 10 days late, run again"
+
+ROWS = (
+    Row("a slow server", request(DATA, "slow"), "goes on", kept=True),
+    Row("a server that stalls once", request(DATA, "stall", times=1), "tries again", kept=True),
+    Row("a server that stalls", request(DATA, "stall"), "refuses the granule", NOT_DOWNLOADED),
+    Row(
+        "a body cut off, its length stated",
+        request(DATA, "truncated"),
+        "refuses the granule",
+        NOT_DOWNLOADED,
+    ),
+    Row(
+        "a body cut off, no length stated",
+        request(DATA, "truncated_silently"),
+        "refuses the granule",
+        f"{HOUR} has ... bytes where its record states ...: the transfer was cut off; "
+        "it is fetched again.",
+    ),
+    Row(
+        "other bytes than the record's checksum",
+        request(DATA, "corrupt"),
+        "refuses the granule",
+        f"{HOUR} does not have the sha256 checksum that its record states: it is fetched again; "
+        "if that persists, tell the provider.",
+    ),
+    Row(
+        "a web page with status 200",
+        request(DATA, "html_200"),
+        "refuses the granule",
+        f"{HOUR} came as a web page, not as data: log in to Earthdata with a browser and authorise "
+        "the application that serves NLDAS_FORA0125_H.",
+    ),
+    Row(
+        "401, once",
+        request(ANY_DATA, "unauthorized", times=1),
+        "tries again",
+        kept=True,
+    ),
+    Row(
+        "401",
+        request(ANY_DATA, "unauthorized"),
+        "stops the day",
+        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        requests=2,
+    ),
+    Row(
+        "403, licence not accepted",
+        request(ANY_DATA, "eula"),
+        "stops the day",
+        "Earthdata does not serve NLDAS_FORA0125_H 2.0 before its licence is accepted: "
+        "do so once at ... under Applications, EULAs.",
+        requests=1,
+    ),
+    Row(
+        "a redirect to Earthdata Login, token only",
+        request(ANY_DATA, "sign_in"),
+        "stops the day",
+        "The host of NLDAS_FORA0125_H 2.0 asks for user and password, which a token does not "
+        "replace: set EARTHDATA_USERNAME and EARTHDATA_PASSWORD and remove EARTHDATA_TOKEN.",
+    ),
+    Row(
+        "a redirect to Earthdata Login, user and password set",
+        request(ANY_DATA, "sign_in"),
+        "goes on",
+        kept=True,
+        password=True,
+    ),
+    Row(
+        "429, Retry-After of a second",
+        request(ANY_DATA, "too_many", times=2),
+        "waits",
+        kept=True,
+        requests=4,
+    ),
+    Row(
+        "429, Retry-After of an hour",
+        request(ANY_DATA, "too_many", seconds=3600),
+        "stops the day",
+        "The host of NLDAS_FORA0125_H 2.0 asks to wait 3600 seconds (429, too many requests): "
+        "run again then, with a lower MSM_CONNECTIONS.",
+        requests=1,
+    ),
+    Row("503, for a moment", request(ANY_DATA, "unavailable", times=3), "tries again", kept=True),
+    Row("503", request(DATA, "unavailable"), "refuses the granule", NOT_DOWNLOADED),
+    Row(
+        "503 of the catalogue, for a moment",
+        request(SEARCH, "unavailable", times=3),
+        "tries again",
+        kept=True,
+    ),
+    Row("503 of the catalogue", request(SEARCH, "unavailable"), "stops the day", CATALOGUE_DOWN),
+    Row("a catalogue that stalls", request(SEARCH, "stall"), "stops the day", SILENT),
+    Row("a web page from the catalogue", request(SEARCH, "html_200"), "stops the day", UNREADABLE),
+    Row(
+        "an empty answer for a past day",
+        request(SEARCH, "empty"),
+        "stops the day",
+        "NLDAS_FORA0125_H 2.0 of 2016-04-01 lacks 25 of 25 granules (...)",
+    ),
+    Row(
+        "a missing or late hour", lambda sandbox: sandbox.withhold(HOUR), "stops the day", LACKS_ONE
+    ),
+    Row(
+        "an hour published again with other values",
+        lambda sandbox: sandbox.revise(HOUR),
+        "goes on",
+        kept=True,
+        cached=True,
+    ),
+    Row("a granule listed twice", lambda sandbox: sandbox.duplicate(HOUR), "goes on", kept=True),
+    Row(
+        "a changed grid",
+        lambda sandbox: sandbox.alter(HOUR, "changed_grid"),
+        "refuses the granule",
+        f"{HOUR}: the axis 'lat' is not the one of NLDAS_FORA0125_H 2.0: the grid has changed; "
+        "its layout file has to be brought up to date.",
+    ),
+    Row(
+        "a renamed variable",
+        lambda sandbox: sandbox.alter(HOUR, "renamed_variable"),
+        "refuses the granule",
+        f"{HOUR} is not laid out as NLDAS_FORA0125_H 2.0: it lacks Tair. ...; "
+        "fetch the whole granule",
+    ),
+    Row(
+        "a field of fill only",
+        lambda sandbox: sandbox.alter(HOUR, "empty_field"),
+        "stops the day",
+        "air_temperature of NLDAS_FORA0125_H 2.0 on 2016-04-01 has no value anywhere in ...: "
+        "the granules are empty; remove them and run again",
+        kept=True,
+    ),
+    Row(
+        "an unknown version of the file",
+        lambda sandbox: sandbox.alter(HOUR, "unknown_version"),
+        "stops the day",
+        LACKS_ONE,
+    ),
+)
+
+
+def page() -> str:
+    """Return the page of the documentation."""
+    lines = [
+        "# When Earthdata misbehaves",
+        "",
+        "What msm does about each fault of its inputs, and what it says. Every row is a test",
+        "against the sandbox: afterwards the cache holds whole, checked granules and nothing else,",
+        "all that the fault did not strike among them, and the next run heals the day.",
+        "",
+        "| fault | msm | struck granule | sentence |",
+        "|---|---|---|---|",
+    ]
+    for row in ROWS:
+        cache = "in the cache" if row.kept else "not in the cache"
+        lines.append(f"| {row.fault} | {row.answer} | {cache} | {row.says or '-'} |")
+    lines += [
+        "",
+        "A granule that crashes the HDF5 library, or does not end within a minute, takes down",
+        "one reading process: it is refused, and the others are read on.",
+        "",
+        "This page is made by `python -m tests.faults.table`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

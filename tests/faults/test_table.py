@@ -1,0 +1,112 @@
+"""Every row of the fault table, from the search to the day's forcing."""
+
+import hashlib
+import re
+import shutil
+from datetime import date
+
+import pytest
+from earthaccess.store import Store
+
+from msm.errors import MsmError
+from msm.inputs.earthdata import Earthdata
+from msm.pipeline import inputs
+from msm.pipeline.run import Run
+from msm.settings import Settings
+from tests.faults.table import HOUR, PAGE, ROWS, page
+
+DAY = date(2016, 4, 1)
+CACHE = "granules/NLDAS_FORA0125_H.2.0"
+
+
+def site(folder, sandbox, readers, monkeypatch):
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(
+        work=folder, archive=folder, domain="box:38,39,-98.5,-97", timeout_seconds=10
+    )
+    return Run(settings, readers)
+
+
+@pytest.fixture(scope="module")
+def whole_day(sandbox, readers, tmp_path_factory):
+    """A cache with the 25 right granules of the day."""
+    sandbox.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        run = site(tmp_path_factory.mktemp("right"), sandbox, readers, patch)
+        inputs.fetch_forcing(run, DAY, DAY)
+        return run.settings.work / CACHE
+
+
+@pytest.fixture
+def run(fresh_sandbox, readers, tmp_path, monkeypatch, whole_day):
+    """A site that lacks one hour of a day; it does not wait between tries."""
+    monkeypatch.setattr("urllib3.util.Retry.get_backoff_time", lambda retry: 0.0)
+    monkeypatch.setattr(Store._download_file.retry, "sleep", lambda seconds: None)
+    shutil.copytree(whole_day, tmp_path / CACHE, ignore=shutil.ignore_patterns(HOUR))
+    return site(tmp_path, fresh_sandbox, readers, monkeypatch)
+
+
+def contents(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
+    if row.password:
+        monkeypatch.delenv("EARTHDATA_TOKEN")
+        monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
+        monkeypatch.setenv("EARTHDATA_PASSWORD", "sandbox")
+    if "stalls" in row.fault:
+        impatient = run.settings.model_copy(update={"timeout_seconds": 1})
+        run = Run(impatient, run.readers)
+    if row.cached:
+        shutil.copy(whole_day / HOUR, run.settings.work / CACHE)
+    row.given(fresh_sandbox)
+    said = ""
+    try:
+        inputs.stored_forcing(run, DAY)
+    except MsmError as error:
+        said = str(error)
+    assert bool(said) == bool(row.says), said
+    assert re.search(row.sentence, said)
+    assert (row.answer in ("refuses the granule", "stops the day")) == bool(said)
+    assert run.forcing_path(DAY).exists() == (not said)
+    asked = [r for r in fresh_sandbox.requests() if re.match(rf"/data/.*{HOUR}", r["path"])]
+    if row.requests is not None:
+        assert 0 < len(asked) <= row.requests
+
+    # The cache holds whole granules and nothing else.
+    right = contents(whole_day)
+    cached = contents(run.settings.work / CACHE)
+    assert set(right) - set(cached) == (set() if row.kept else {HOUR})
+    if row.cached:
+        assert cached[HOUR] != right[HOUR]
+    assert {name: sha for name, sha in cached.items() if name != HOUR} == {
+        name: sha for name, sha in right.items() if name != HOUR
+    }
+
+    # When the fault is over, the next run makes the day.
+    fresh_sandbox.reset()
+    run = Run(run.settings, run.readers)
+    run.forcing_path(DAY).unlink(missing_ok=True)
+    inputs.stored_forcing(run, DAY)
+    assert contents(run.settings.work / CACHE) == right
+
+
+def test_a_download_at_a_time_keeps_what_is_good(run, fresh_sandbox, readers):
+    """earthaccess lets the first error of a single thread through."""
+    (run.settings.work / CACHE / HOUR.replace("0100", "0200")).unlink()
+    ROWS[3].given(fresh_sandbox)
+    alone = run.settings.model_copy(update={"connections": 1})
+    with pytest.raises(MsmError, match=f"1 of 25 granules are not good: {HOUR}"):
+        inputs.fetch_forcing(Run(alone, readers), DAY, DAY)
+    assert len(contents(run.settings.work / CACHE)) == 24
+
+
+def test_the_source_is_the_one_under_test(run):
+    assert isinstance(run.source, Earthdata)
+
+
+def test_the_page_tells_the_table():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.faults.table"
