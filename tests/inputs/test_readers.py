@@ -13,8 +13,8 @@ import pytest
 
 from msm.inputs.nldas import FORA0125_H_002 as NLDAS
 from msm.inputs.nldas import FORA0125_H_2_0
-from msm.inputs.product import GranuleError
-from msm.inputs.readers import Readers
+from msm.inputs.product import GranuleError, Product
+from msm.inputs.readers import Readers, _read
 from msm.sandbox.granules import write_granule
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
@@ -70,13 +70,22 @@ def test_a_granule_that_hangs_is_a_bad_granule(real_data, endless):
         assert pool.submit(NLDAS, good, ()).result().time
 
 
-def test_a_surprise_is_a_sentence(tmp_path, readers):
+def test_a_time_that_is_none_is_told(tmp_path, readers):
     path = tmp_path / "NLDAS_FORA0125_H.A20160401.0000.020.nc"
     write_granule(path, FORA0125_H_2_0.layout, datetime(2016, 4, 1, tzinfo=UTC), {})
     with netCDF4.Dataset(path, "a") as dataset:
         dataset["time"][0] = 1e300
-    with pytest.raises(GranuleError, match=rf"{path.name} cannot be read \(OverflowError"):
+    with pytest.raises(GranuleError, match=rf"{path.name} states no time at time"):
         readers.submit(FORA0125_H_2_0, path).result()
+
+
+def test_a_surprise_is_a_sentence(tmp_path, monkeypatch):
+    def surprise(*_):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(Product, "read", surprise)
+    with pytest.raises(GranuleError, match=r"^a\.nc cannot be read \(OverflowError: too large\)"):
+        _read("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, 10.0)
 
 
 def test_readers_end_when_their_run_is_killed(tmp_path):
