@@ -43,8 +43,8 @@ class Input(BaseModel):
     """`sha256:` and the hash of the file that was read; of a superseded one, what is stated."""
     production: datetime | None
     role: Literal["forcing", "statics", "comparison", "superseded"]
-    source: str
-    """Host of the catalogue that offered it, or `mirror`."""
+    source: str = ""
+    """Host of the catalogue that offered it, or `mirror`; empty where it was not noted."""
 
     @classmethod
     def used(cls, file: GranuleFile, role: Literal["forcing", "statics", "comparison"]) -> Input:
