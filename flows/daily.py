@@ -6,7 +6,7 @@ tasks go paths and small records, never arrays, and Prefect caches nothing.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.report import address, report
 from msm.inputs.earthdata import EarthdataError, LoginError
-from msm.inputs.nldas import FORA0125_H_2_0
 from msm.pipeline.advance import advance
-from msm.pipeline.inputs import stored_forcing, stored_statics
+from msm.pipeline.inputs import due_day, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import check_day, open_run
 from msm.settings import read_settings
@@ -99,8 +98,7 @@ def daily(day: date | None = None, domain: str = "conus") -> Path:
     """
     now = datetime.now(UTC)
     if day is None:
-        scheduled = runtime.flow_run.scheduled_start_time or now
-        day = (scheduled - timedelta(days=1 + FORA0125_H_2_0.layout.latency.due_days)).date()
+        day = due_day(runtime.flow_run.scheduled_start_time or now)
     check_day(day, now)
     fetch(day, domain)
     advance_to(day, domain)

@@ -73,15 +73,14 @@ def daily(
     as_json: Json = False,
 ) -> None:
     """Make one day's map and publish it; safe to run again at any time."""
-    from msm.inputs.nldas import FORA0125_H_2_0
     from msm.pipeline.daily import daily as make
+    from msm.pipeline.inputs import due_day
     from msm.pipeline.run import open_run
 
     now = datetime.now(UTC)
-    due = now - timedelta(days=1 + FORA0125_H_2_0.layout.latency.due_days)
     settings = read_settings(domain=domain)
     with open_run(settings) as run, _progress() as progress:
-        published = make(run, (day or due).date(), now, progress)
+        published = make(run, day.date() if day else due_day(now), now, progress)
     _tell(published, as_json)
 
 

@@ -25,7 +25,7 @@ from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
 from msm.archive.netcdf import Header, Revision, read_header
 from msm.archive.validate import CHECKSUMS, sha256_of_file, validate
-from msm.durable import flush
+from msm.durable import flush, replacing
 from msm.errors import MsmError
 
 LATEST = "latest.json"
@@ -222,10 +222,8 @@ def _complete(archive: Path, path: Path) -> Record:
     header, sha256 = read_header(path), sha256_of_file(path)
     picture, item = path.with_suffix(".png"), path.with_suffix(".json")
     if quicklook.drawn_from(picture) != sha256:
-        new = _temporary(picture)
-        quicklook.draw(path, new, sha256)
-        flush(new)
-        os.replace(new, picture)
+        with replacing(picture) as new:
+            quicklook.draw(path, new, sha256)
     document = stac.item(
         header,
         (sha256, path.stat().st_size),
@@ -353,11 +351,8 @@ def _put(path: Path, content: bytes) -> None:
     """Give a small file its content, atomically, and leave it alone where it has it."""
     if path.is_file() and path.read_bytes() == content:
         return
-    new = _temporary(path)
-    new.write_bytes(content)
-    flush(new)
-    os.replace(new, path)
-    flush(path.parent)
+    with replacing(path) as new:
+        new.write_bytes(content)
 
 
 def _temporary(path: Path) -> Path:

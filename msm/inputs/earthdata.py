@@ -194,13 +194,16 @@ class Earthdata:
             except (FileNotFoundError, GranuleError):
                 continue
         wanted = [g for g in granules if g.name not in hashes]
-        refused: dict[str, str] = {}
         for left in folder.glob(".incoming-*"):
             if not alive(int(left.name.rpartition("-")[2])):
                 shutil.rmtree(left, ignore_errors=True)
+        refused: dict[str, str] = {}
         if wanted:
             try:
-                refused = self._download(product, wanted, incoming, folder, hashes)
+                arrived, refused = self._download(product, wanted, incoming)
+                for name in arrived:
+                    (incoming / name).replace(folder / name)
+                hashes |= arrived
             finally:
                 shutil.rmtree(incoming, ignore_errors=True)
         files = tuple(
@@ -215,9 +218,8 @@ class Earthdata:
         product: Product,
         wanted: Sequence[Granule],
         incoming: Path,
-        folder: Path,
-        hashes: dict[str, str],
-    ) -> dict[str, str]:
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Download to a folder and check; hashes of what is good, reasons for what is not."""
         incoming.mkdir(parents=True, exist_ok=True)
 
         def get(granule: Granule) -> Exception | None:
@@ -238,6 +240,7 @@ class Earthdata:
             return failures
 
         failures = self._logged_in(get_all, f"download of {product.id}")
+        hashes: dict[str, str] = {}
         refused = {}
         for granule in wanted:
             try:
@@ -251,14 +254,11 @@ class Earthdata:
                 )
             except GranuleError as error:
                 refused[granule.name] = str(error)
-        arrived = [incoming / g.name for g in wanted if g.name in hashes]
+        arrived = [incoming / name for name in hashes]
         for path, sentence in self._readers.problems(product, arrived).items():
             refused[path.name] = sentence
             del hashes[path.name]
-        for path in arrived:
-            if path.name in hashes:
-                path.replace(folder / path.name)
-        return refused
+        return hashes, refused
 
     def _knock(self, product: Product, granule: Granule) -> None:
         """Ask the data host for one byte of one file, to learn once whether it lets msm in.

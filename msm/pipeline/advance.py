@@ -27,7 +27,7 @@ from msm.pipeline.inputs import (
 from msm.pipeline.run import Progress, Run, silent
 
 FETCH_DAYS = 8
-"""Days that are searched for and fetched together: a search costs three requests however long."""
+"""Days that are searched for and fetched together: a search costs two requests however long."""
 
 KEPT_STATES = 14
 """Days of states kept behind the newest: how far back a day can be made again in one step."""

@@ -24,6 +24,11 @@ REPEAT_CYCLE_DAYS = 8
 """Days in which SMAP's orbit comes back to the same ground track: every cell is seen."""
 
 
+def due_day(moment: datetime) -> date:
+    """Return the newest day whose forcing is due at a moment (UTC)."""
+    return (moment - timedelta(days=1 + FORCING.layout.latency.due_days)).date()
+
+
 @dataclass(frozen=True)
 class DayGranules:
     """The good files of one day's forcing, and the productions that they replaced."""

@@ -45,8 +45,7 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
     error = np.where(np.isfinite(soil_moisture), np.float32(card.target.error), np.float32(np.nan))
     age = record.spin_up_age - 1
     state_before = record.hash_before if age else "cold start"
-    inputs = (*weather.inputs, *static.inputs)
-    published = store.publish(
+    return store.publish(
         run.settings.archive,
         DailyMap(
             domain=run.domain,
@@ -75,12 +74,11 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
                 state_before=state_before,
                 inputs=tuple(
                     InputRecord.model_validate(entry.model_dump(exclude={"time"}))
-                    for entry in inputs
+                    for entry in (*weather.inputs, *static.inputs)
                 ),
             ),
         ),
     )
-    return published
 
 
 def fingerprint(
