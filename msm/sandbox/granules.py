@@ -19,7 +19,7 @@ from msm.grid.domain import land_fraction
 from msm.grid.ease import M09, M36
 from msm.inputs.layout import Layout, Variable, load_layout
 from msm.sandbox.alterations import Alteration, alter
-from msm.sandbox.weather import Fields, Weather, region
+from msm.sandbox.weather import Extent, Fields, Weather, region
 
 EPOCH = datetime(1979, 1, 1, tzinfo=UTC)
 """What the time variable of hourly granules counts from."""
@@ -133,13 +133,15 @@ def make_granule(
         layout, fields = alter(layout, fields, alteration)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    write_granule(part, layout, stamp, fields)
+    write_granule(part, layout, stamp, fields, weather.extent)
     data = part.read_bytes()
     part.rename(path)
     return Facts(len(data), hashlib.sha256(data).hexdigest())
 
 
-def write_granule(path: Path, layout: Layout, stamp: datetime, fields: Fields) -> None:
+def write_granule(
+    path: Path, layout: Layout, stamp: datetime, fields: Fields, extent: Extent
+) -> None:
     """Write fields into a file of a product's layout.
 
     Parameters
@@ -152,7 +154,10 @@ def write_granule(path: Path, layout: Layout, stamp: datetime, fields: Fields) -
         Time of the granule.
     fields
         Arrays in canonical units by the layout's variable names, NaN where there is no value. On an
-        EASE-2 grid they cover the whole grid or `region`. A variable without a field is all fill.
+        EASE-2 grid they cover the whole grid or the region of `extent`. A variable without a field
+        is all fill.
+    extent
+        Part of the world that the fields cover.
     """
     with netCDF4.Dataset(path, "w") as dataset:
         _write_axes(dataset, layout, stamp)
@@ -173,7 +178,7 @@ def write_granule(path: Path, layout: Layout, stamp: datetime, fields: Fields) -
             target.long_name = variable.long_name
             if variable.name in fields:
                 stored = _stored(fields[variable.name], variable)
-                target[_place(stored.shape, layout)] = stored
+                target[_place(stored.shape, layout, extent)] = stored
             elif layout.grid.kind == "latlon":
                 target[0] = variable.fill
         for attribute in layout.attributes:
@@ -220,9 +225,9 @@ def _stored(field: NDArray[Any], variable: Variable) -> NDArray[Any]:
     return field.astype(variable.dtype)
 
 
-def _place(shape: tuple[int, ...], layout: Layout) -> Any:
+def _place(shape: tuple[int, ...], layout: Layout, extent: Extent) -> Any:
     """Where in the file's variable a field of a shape goes."""
     if layout.grid.kind == "latlon":
         return 0
     whole = shape == (layout.grid.rows, layout.grid.cols)
-    return ... if whole else region(EASE_GRIDS[layout.grid.kind])
+    return ... if whole else region(EASE_GRIDS[layout.grid.kind], extent)

@@ -25,7 +25,7 @@ from scipy.spatial import cKDTree
 from msm.errors import MsmError
 from msm.grid.ease import M36, NEST, EaseGrid, project
 from msm.sandbox.solar import cos_zenith, hour_angle
-from msm.sandbox.weather import FLAG_FILL, Fields, Half, region
+from msm.sandbox.weather import FLAG_FILL, NORTH_AMERICA, Fields, Half, region
 
 FORCING = {
     "precipitation": "precipitation",
@@ -52,6 +52,8 @@ RAIN_HOURS = 3.0
 @dataclass(frozen=True, eq=False)
 class ReplayWeather:
     """Real daily values of a table, spread over the product's grids and hours."""
+
+    extent = NORTH_AMERICA
 
     name: str
     first_day: date
@@ -201,7 +203,7 @@ class ReplayWeather:
 
         The afternoon half-orbits, which the table does not have, are empty.
         """
-        rows, cols = region(M36)
+        rows, cols = region(M36, self.extent)
         shape = rows.stop - rows.start, cols.stop - cols.start
         retrieved = np.full(shape, np.nan, np.float32)
         vegetation = np.full(shape, np.nan, np.float32)
@@ -224,7 +226,7 @@ class ReplayWeather:
 
     def soil(self, grid: EaseGrid) -> Fields:
         """Give sand and clay interpolated as the forcing is; see `Weather.soil`."""
-        rows, cols = region(grid)
+        rows, cols = region(grid, self.extent)
         lat, lon = grid.lat[rows], grid.lon[cols]
         return {
             "sand": self._spread(self.sand, lat, lon),

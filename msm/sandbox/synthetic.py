@@ -20,7 +20,7 @@ from msm.grid.ease import M36, NEST, EaseGrid
 from msm.sandbox.orbit import seen
 from msm.sandbox.solar import cos_zenith, hour_angle
 from msm.sandbox.storms import rain_rate, reaching_ground
-from msm.sandbox.weather import FLAG_FILL, Fields, Half, region
+from msm.sandbox.weather import FLAG_FILL, NORTH_AMERICA, Extent, Fields, Half, region
 
 Array = NDArray[Any]
 
@@ -57,6 +57,7 @@ WATER_BODY, FROZEN_GROUND, DENSE_VEGETATION = 1, 128 | 256, 1024
 class SyntheticWeather:
     """Weather made of one seed."""
 
+    extent = NORTH_AMERICA
     first_day = date(2015, 3, 31)
     last_day = date(2035, 12, 31)
 
@@ -115,10 +116,10 @@ class SyntheticWeather:
 
     def satellite(self, day: date, grid: EaseGrid, half: Half) -> Fields:
         """Give what SMAP retrieves on a UTC day; see `Weather.satellite`."""
-        rows, cols = region(grid)
+        rows, cols = region(grid, self.extent)
         lat, lon = grid.lat[rows], grid.lon[cols]
         seen_here = seen(day, half, lat, lon)
-        land = _land(grid)
+        land = _land(grid, self.extent)
         noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         morning_cold = 4.0 if half == "am" else -2.0
         frozen = self._daily_temperature(noon, lat, lon) - morning_cold < FREEZING
@@ -152,9 +153,9 @@ class SyntheticWeather:
 
     def soil(self, grid: EaseGrid) -> Fields:
         """Give sand and clay; see `Weather.soil`."""
-        rows, cols = region(grid)
+        rows, cols = region(grid, self.extent)
         sand, clay = self._texture(grid.lat[rows], grid.lon[cols])
-        sea = _land(grid) == 0.0
+        sea = _land(grid, self.extent) == 0.0
         return {"sand": np.where(sea, np.nan, sand), "clay": np.where(sea, np.nan, clay)}
 
     def _wave(self, time: datetime, lat: Array, lon: Array, shift: float) -> Array:
@@ -194,7 +195,7 @@ class SyntheticWeather:
         """
         if day in self._water_kept:
             return self._water_kept[day]
-        rows, cols = region(M36)
+        rows, cols = region(M36, self.extent)
         lat, lon = M36.lat[rows], M36.lon[cols]
         sand, clay = self._texture(lat, lon)
         # Porosity and drainage fall and rise with sand: Cosby et al. 1984, WR020i006p00682.
@@ -217,7 +218,7 @@ class SyntheticWeather:
         """Rain of a UTC day, mm, on the region of M36; every third hour stands for three."""
         if day in self._rain_kept:
             return self._rain_kept[day]
-        rows, cols = region(M36)
+        rows, cols = region(M36, self.extent)
         start = datetime(day.year, day.month, day.day, 1, 30, tzinfo=UTC)
         total = np.zeros((rows.stop - rows.start, cols.stop - cols.start))
         for step in range(8):
@@ -259,13 +260,13 @@ def _vegetation(time: datetime, lat: Array, lon: Array) -> Array:
     return vegetation
 
 
-def _land(grid: EaseGrid) -> Array:
+def _land(grid: EaseGrid, extent: Extent) -> Array:
     """Land fraction on the region of a grid."""
     percent = land_fraction()
     if grid.rows == M36.rows:
         shape = M36.rows, NEST, M36.cols, NEST
-        return percent.reshape(shape).mean(axis=(1, 3))[region(grid)] / 100.0
-    return percent[region(grid)] / 100.0
+        return percent.reshape(shape).mean(axis=(1, 3))[region(grid, extent)] / 100.0
+    return percent[region(grid, extent)] / 100.0
 
 
 def _finer(field: Array) -> Array:

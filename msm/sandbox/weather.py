@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,33 @@ FLAG_FILL = 65534
 
 Fields = Mapping[str, NDArray[Any]]
 
-# The NLDAS grid and one M36 cell around it; satellite fields stay fill outside.
-_SOUTH, _NORTH, _WEST, _EAST = 24.6, 53.4, -125.4, -66.6
+
+class Extent(NamedTuple):
+    """What part of the world a weather covers, degrees."""
+
+    south: float
+    north: float
+    west: float
+    east: float
 
 
-def region(grid: EaseGrid) -> tuple[slice, slice]:
-    """Return rows and columns of an EASE-2 grid where the sandbox has satellite fields.
+NORTH_AMERICA = Extent(24.6, 53.4, -125.4, -66.6)
+"""The NLDAS grid and one M36 cell around it."""
 
-    The window covers North America as the NLDAS grid does, in whole M36 cells on both grids.
+WORLD = Extent(-85.0, 85.0, -180.0, 180.0)
+"""All of the EASE-2 grids."""
+
+
+def region(grid: EaseGrid, extent: Extent) -> tuple[slice, slice]:
+    """Return rows and columns of an EASE-2 grid inside an extent, in whole M36 cells.
+
+    Fields on the EASE-2 grids stay fill outside.
     """
-    (row0, row1), (col0, col1) = M36.rowcol([_NORTH, _SOUTH], [_WEST, _EAST])
+    if extent == WORLD:
+        return slice(0, grid.rows), slice(0, grid.cols)
+    (row0, row1), (col0, col1) = M36.rowcol(
+        [extent.north, extent.south], [extent.west, extent.east]
+    )
     scale = NEST if grid.rows == NEST * M36.rows else 1
     return (
         slice(scale * int(row0), scale * (int(row1) + 1)),
@@ -42,6 +59,11 @@ class Weather(Protocol):
     @property
     def name(self) -> str:
         """What the weather is, for people."""
+        ...
+
+    @property
+    def extent(self) -> Extent:
+        """Part of the world that has fields."""
         ...
 
     @property
@@ -74,7 +96,7 @@ class Weather(Protocol):
         ...
 
     def satellite(self, day: date, grid: EaseGrid, half: Half) -> Fields:
-        """Give what SMAP retrieved on a UTC day, on `region(grid)`.
+        """Give what SMAP retrieved on a UTC day, on `region(grid, extent)`.
 
         Returns
         -------
@@ -85,5 +107,5 @@ class Weather(Protocol):
         ...
 
     def soil(self, grid: EaseGrid) -> Fields:
-        """Give sand and clay, fractions 0-1, on `region(grid)`, NaN where unknown."""
+        """Give sand and clay, fractions 0-1, on `region(grid, extent)`, NaN where unknown."""
         ...

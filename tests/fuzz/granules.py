@@ -15,6 +15,7 @@ from msm.inputs.granule import Granule, verify
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.product import GranuleError, Reading
 from msm.sandbox.granules import write_granule
+from msm.sandbox.weather import NORTH_AMERICA
 
 STAMP = datetime(2016, 4, 1, tzinfo=UTC)
 NAME = "NLDAS_FORA0125_H.A20160401.0000.020.nc"
@@ -29,7 +30,7 @@ def make_base(path: Path) -> None:
     pattern = np.add.outer(np.arange(rows) // 32, np.arange(cols) // 32)
     field = np.where(pattern == 0, np.nan, 1.0 + pattern)
     fields = {v.name: field * v.scale for v in NLDAS.layout.variables}
-    write_granule(path, NLDAS.layout, STAMP, fields)
+    write_granule(path, NLDAS.layout, STAMP, fields, NORTH_AMERICA)
 
 
 def _flip_bits(path: Path, chance: random.Random) -> None:

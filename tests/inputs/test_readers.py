@@ -16,6 +16,7 @@ from msm.inputs.nldas import FORA0125_H_2_0
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers, _read
 from msm.sandbox.granules import write_granule
+from msm.sandbox.weather import NORTH_AMERICA
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
 
@@ -72,7 +73,7 @@ def test_a_granule_that_hangs_is_a_bad_granule(real_data, endless):
 
 def test_a_time_that_is_none_is_told(tmp_path, readers):
     path = tmp_path / "NLDAS_FORA0125_H.A20160401.0000.020.nc"
-    write_granule(path, FORA0125_H_2_0.layout, datetime(2016, 4, 1, tzinfo=UTC), {})
+    write_granule(path, FORA0125_H_2_0.layout, datetime(2016, 4, 1, tzinfo=UTC), {}, NORTH_AMERICA)
     with netCDF4.Dataset(path, "a") as dataset:
         dataset["time"][0] = 1e300
     with pytest.raises(GranuleError, match=rf"{path.name} states no time at time"):

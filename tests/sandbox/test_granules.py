@@ -11,7 +11,7 @@ from msm.grid.ease import M09, M36, children
 from msm.sandbox.catalogue import STATIC_START
 from msm.sandbox.granules import make_granule, products
 from msm.sandbox.synthetic import SyntheticWeather
-from msm.sandbox.weather import region
+from msm.sandbox.weather import NORTH_AMERICA, region
 
 STAMP = datetime(2024, 7, 20, tzinfo=UTC)
 SHORT_NAMES = ["NLDAS_FORA0125_H", "SPL3SMP_E", "SPL3SMP", "SPL4SMLM"]
@@ -88,7 +88,7 @@ def test_nothing_is_stored_outside_the_region(granules):
         stored = file["Soil_Moisture_Retrieval_Data_AM/soil_moisture"]
         field = stored[...]
         inside = np.zeros(field.shape, bool)
-        rows, cols = region(M09)
+        rows, cols = region(M09, NORTH_AMERICA)
         inside[rows, cols] = True
         assert (field[~inside] == -9999.0).all()
         assert stored.id.get_num_chunks() < 60
@@ -101,8 +101,8 @@ def test_land_fraction_is_the_packaged_mask(granules):
 
 
 def test_region_is_whole_cells_of_both_grids():
-    rows, cols = region(M36)
-    fine_rows, fine_cols = region(M09)
+    rows, cols = region(M36, NORTH_AMERICA)
+    fine_rows, fine_cols = region(M09, NORTH_AMERICA)
     first = children(rows.start, cols.start)
     last = children(rows.stop - 1, cols.stop - 1)
     assert (first[0].min(), first[1].min()) == (fine_rows.start, fine_cols.start)

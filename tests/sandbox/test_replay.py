@@ -15,7 +15,7 @@ from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.sandbox.granules import make_granule, products
 from msm.sandbox.replay import FORCING, ReplayWeather, vegetation_water_content
 from msm.sandbox.sources import load_weather
-from msm.sandbox.weather import region
+from msm.sandbox.weather import NORTH_AMERICA, region
 
 ROWS, COLS = (83, 87, 91), (203, 207, 211, 215)
 DAYS = 4
@@ -89,11 +89,11 @@ def test_beyond_the_table_its_ends_go_on(weather):
 def test_satellite_values_nest(weather, half):
     day = date(2016, 4, 2)
     coarse, fine = weather.satellite(day, M36, half), weather.satellite(day, M09, half)
-    rows, cols = region(M36)
+    rows, cols = region(M36, NORTH_AMERICA)
     count = np.isfinite(coarse["soil_moisture"]).sum()
     assert count == (10 if half == "am" else 0)
     assert np.isfinite(fine["soil_moisture"]).sum() == NEST**2 * count
-    fine_rows, fine_cols = region(M09)
+    fine_rows, fine_cols = region(M09, NORTH_AMERICA)
     for name, field in coarse.items():
         for row, col in ((83, 207), (91, 203), (85, 205)):
             cell_rows, cell_cols = children(row, col)

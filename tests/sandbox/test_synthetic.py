@@ -11,7 +11,7 @@ from msm.grid.ease import M09, M36
 from msm.sandbox.orbit import seen
 from msm.sandbox.storms import storms_at
 from msm.sandbox.synthetic import SyntheticWeather, saturation_humidity
-from msm.sandbox.weather import FLAG_FILL, region
+from msm.sandbox.weather import FLAG_FILL, NORTH_AMERICA, region
 
 LAT, LON = np.linspace(25.5, 52.5, 28), np.linspace(-124.5, -67.5, 58)
 DAY = date(2024, 5, 17)
@@ -111,7 +111,7 @@ def test_soil_moisture_forgets_within_its_memory(weather, monkeypatch):
 # The afternoon's UTC day changes over North America, which can cost a place one more day.
 @pytest.mark.parametrize(("half", "within"), [("am", 3), ("pm", 4)])
 def test_swaths_come_back_within_days(half, within):
-    rows, cols = region(M36)
+    rows, cols = region(M36, NORTH_AMERICA)
     days = [date(2024, 1, 1) + timedelta(days=number) for number in range(16)]
     views = np.stack([seen(day, half, M36.lat[rows], M36.lon[cols]) for day in days])
     assert 0.35 < views.mean() < 0.6
@@ -127,7 +127,7 @@ def test_retrievals_and_flags_agree(weather, grid, day):
     quality, surface = fields["retrieval_qual_flag"], fields["surface_flag"]
     retrieved = np.isfinite(fields["soil_moisture"])
     observed = quality != FLAG_FILL
-    rows, cols = region(grid)
+    rows, cols = region(grid, NORTH_AMERICA)
     assert quality.shape == (rows.stop - rows.start, cols.stop - cols.start)
     np.testing.assert_array_equal(observed, surface != FLAG_FILL)
     np.testing.assert_array_equal(observed & (quality & 6 == 0), retrieved)
