@@ -23,7 +23,8 @@ from msm.demo import logged_in
 from msm.model.state import State
 from msm.pipeline.advance import advance, open_chain, prediction_path
 from msm.pipeline.daily import daily
-from msm.pipeline.inputs import fetch_forcing, stored_statics
+from msm.pipeline.gather import gather
+from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import start
 from msm.settings import Settings
@@ -42,7 +43,7 @@ def prepare(folder: Path) -> Settings:
         online = logged_in(sandbox, folder, spin_up_days=1)
         with open_run(online) as run:
             stored_statics(run)
-            fetch_forcing(run, DAY - timedelta(days=1), DAY)
+            gather(run, DAY - timedelta(days=1), DAY)
     settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
         advance(run, DAY)

@@ -16,9 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.report import address, report
+from msm.grid.domain import load_domain
 from msm.inputs.earthdata import EarthdataError, LoginError
+from msm.inputs.tiers import due_day
 from msm.pipeline.advance import advance
-from msm.pipeline.inputs import due_day, stored_forcing, stored_statics
+from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import check_day, open_run
 from msm.settings import read_settings
@@ -44,6 +46,7 @@ def fetch(day: date, domain: str) -> Path:
     """Fetch the day's granules and store its forcing; the statics too, the first time."""
     with open_run(read_settings(domain=domain)) as run:
         stored_statics(run)
+        better_forcing(run, day)
         stored_forcing(run, day)
         return run.forcing_path(day)
 
@@ -86,8 +89,8 @@ def daily(day: date | None = None, domain: str = "conus") -> Path:
     Parameters
     ----------
     day
-        UTC day of the product. By default the newest whose forcing is due at the scheduled time of
-        the run, so that a run that starts late makes the day it was meant for.
+        UTC day of the product. By default the newest whose best sources are due at the scheduled
+        time of the run, so that a run that starts late makes the day it was meant for.
     domain
         `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
 
@@ -98,7 +101,7 @@ def daily(day: date | None = None, domain: str = "conus") -> Path:
     """
     now = datetime.now(UTC)
     if day is None:
-        day = due_day(runtime.flow_run.scheduled_start_time or now)
+        day = due_day(load_domain(domain), runtime.flow_run.scheduled_start_time or now)
     check_day(day, now)
     fetch(day, domain)
     advance_to(day, domain)

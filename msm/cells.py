@@ -7,8 +7,9 @@ by replays and training, so that nothing is fetched again.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,9 @@ from msm.inputs.granule import Granule, GranuleFile
 
 FILL_REACH = 5
 """Cells from which a value is taken at most where a source has none: 45 km."""
+
+FLAGS = ("filled", "lower_tier")
+"""Conditions of each cell that are stored beside the fields."""
 
 
 class Input(BaseModel):
@@ -95,14 +99,20 @@ class CellFields:
     filled: NDArray[np.bool_]
     """Cells whose values were taken from a neighbour, shape (n_cell,)."""
     inputs: tuple[Input, ...]
+    lower_tier: NDArray[np.bool_]
+    """Cells with a value that is not from the best source, shape (n_cell,)."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Products that each forcing field comes from, in words."""
+    awaited: tuple[str, ...] = ()
+    """Better products that were not complete when the fields were made, by id."""
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the values alone: fields with equal values are the same."""
+        """Hash of the values and flags: fields that are equal in them are the same."""
         digest = hashlib.sha256(self.mask_sha256.encode())
         for name in sorted(self.fields):
             digest.update(name.encode() + np.ascontiguousarray(self.fields[name]).tobytes())
-        digest.update(self.filled.tobytes())
+        digest.update(self.filled.tobytes() + self.lower_tier.tobytes())
         return digest.hexdigest()
 
     def columns(self, names: Iterable[str]) -> NDArray[np.float32]:
@@ -166,8 +176,11 @@ def write(path: Path, cells: CellFields) -> None:
             )
             variable.units = cells.units[name]
             variable[:] = values
-        filled = dataset.createVariable("filled", "u1", ("cell",), compression="zlib")
-        filled[:] = cells.filled
+        dataset.origins = json.dumps(cells.origins)
+        dataset.awaited = json.dumps(cells.awaited)
+        for name in FLAGS:
+            flag = dataset.createVariable(name, "u1", ("cell",), compression="zlib")
+            flag[:] = getattr(cells, name)
 
 
 def read(path: Path, domain: Domain) -> CellFields:
@@ -181,7 +194,7 @@ def read(path: Path, domain: Domain) -> CellFields:
     try:
         with netCDF4.Dataset(path) as dataset:
             dataset.set_auto_maskandscale(False)
-            names = [name for name in dataset.variables if name != "filled"]
+            names = [name for name in dataset.variables if name not in FLAGS]
             cells = CellFields(
                 mask_sha256=dataset.mask_sha256,
                 day=date.fromisoformat(dataset.day) if dataset.day else None,
@@ -189,6 +202,9 @@ def read(path: Path, domain: Domain) -> CellFields:
                 units={name: dataset[name].units for name in names},
                 filled=dataset["filled"][:].astype(bool),
                 inputs=_INPUTS.validate_json(dataset.inputs),
+                lower_tier=dataset["lower_tier"][:].astype(bool),
+                origins=json.loads(dataset.origins),
+                awaited=tuple(json.loads(dataset.awaited)),
             )
             stated = dataset.content_sha256
     except (OSError, RuntimeError, AttributeError, IndexError, ValueError) as error:

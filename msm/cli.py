@@ -73,14 +73,14 @@ def daily(
     as_json: Json = False,
 ) -> None:
     """Make one day's map and publish it; safe to run again at any time."""
+    from msm.inputs.tiers import due_day
     from msm.pipeline.daily import daily as make
-    from msm.pipeline.inputs import due_day
     from msm.pipeline.run import open_run
 
     now = datetime.now(UTC)
     settings = read_settings(domain=domain)
     with open_run(settings) as run, _progress() as progress:
-        published = make(run, day.date() if day else due_day(now), now, progress)
+        published = make(run, day.date() if day else due_day(run.domain, now), now, progress)
     _tell(published, as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -15,8 +15,9 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
-from msm.inputs.product import Fields, Product
+from msm.inputs.product import Fields, GranuleError, Product
 from msm.inputs.readers import Pending, Readers
+from msm.inputs.tiers import Choice
 
 PLAUSIBLE = {
     "precipitation": (0.0, 2000.0),
@@ -35,11 +36,15 @@ PLAUSIBLE = {
 """Daily values that weather on Earth stays within; wider than any record, in canonical units."""
 
 
-class IncompleteDayError(MsmError):
-    """A day lacks granules; an average over what is there would be another quantity."""
+class SourceError(MsmError):
+    """A product's granules of a day cannot be made into forcing; the next source may do."""
+
+    def __init__(self, product: Product, sentence: str) -> None:
+        super().__init__(sentence)
+        self.product = product
 
 
-def missing_hours(product: Product, day: date, granules: Sequence[Granule]) -> list[str]:
+def missing_stamps(product: Product, day: date, granules: Iterable[Granule]) -> list[str]:
     """List the stamps that a complete day of a product lacks, ISO 8601."""
     there = {granule.time for granule in granules}
     lacking = [t for t in product.layout.stamps(day) if t not in there]
@@ -48,29 +53,24 @@ def missing_hours(product: Product, day: date, granules: Sequence[Granule]) -> l
 
 def make(
     domain: Domain,
-    product: Product,
     day: date,
-    files: Sequence[GranuleFile],
+    choice: Choice,
+    granules: Sequence[GranuleFile],
     superseded: Sequence[Granule],
     readers: Readers,
 ) -> CellFields:
     """Make a day's forcing from its granules.
 
-    Each variable is averaged over exactly the intervals inside the day, on the source grid, where
-    a cell that lacks one of them has no value for the day, and then regridded conservatively: the
-    average commutes with the regridding and 24 fields become one. A source on the M09 grid is
-    only indexed.
-
     Parameters
     ----------
     domain
         Where the forcing is wanted.
-    product
-        The source; on a latitude/longitude grid or on M09.
     day
         UTC day.
-    files
-        The chosen granule of each stamp in `product.layout.stamps(day)`.
+    choice
+        Which product gives which variable.
+    granules
+        The chosen granule of each stamp of each product in the choice.
     superseded
         Older productions of them, for the lineage.
     readers
@@ -83,34 +83,78 @@ def make(
 
     Raises
     ------
-    IncompleteDayError
-        If a stamp has no file.
-    GranuleError
-        If a granule cannot be read.
-    MsmError
-        If a field is empty over the whole domain or holds values that no weather has.
+    SourceError
+        If a product's granules cannot be read, a required field is empty over its cells or holds
+        values that no weather has.
     """
-    by_time = {file.granule.time: file for file in files}
-    lacking = missing_hours(product, day, [file.granule for file in files])
-    if lacking:
-        raise IncompleteDayError(incomplete(product, day, lacking))
-    stamps = product.layout.stamps(day)
-    wanted = [v.name for v in product.layout.variables if v.use == "forcing"]
-    futures = {stamp: readers.submit(product, by_time[stamp].path, wanted) for stamp in stamps}
-    values = _onto_cells(domain, product, day, futures)
-    values = _checked(domain, product, day, values)
+    values: dict[str, NDArray[np.float32]] = {}
+    units: dict[str, str] = {}
+    origins: dict[str, list[str]] = {}
+    for product in choice.products:
+        found = of_product(domain, product, day, granules, readers)
+        for share in choice.shares:
+            if share.product is not product or share.field not in found:
+                continue
+            field = values.setdefault(share.variable, np.full(domain.n_cell, np.nan, np.float32))
+            field[share.cells] = found[share.field][share.cells]
+            units[share.variable] = product.units(share.field)
+            stand_in = f" ({share.field})" if share.field != share.variable else ""
+            origins.setdefault(share.variable, []).append(product.id + stand_in)
     fields, filled = fill_from_neighbours(domain, values)
     return CellFields(
         mask_sha256=domain.mask_sha256,
         day=day,
         fields=fields,
-        units={name: product.units(name) for name in fields},
+        units=units,
         filled=filled,
         inputs=(
-            *(Input.used(by_time[stamp], "forcing") for stamp in stamps),
+            *(Input.used(file, "forcing") for file in granules),
             *(Input.passed_over(granule) for granule in superseded),
         ),
+        lower_tier=choice.lower_tier,
+        origins={name: ", ".join(ids) for name, ids in origins.items()},
+        awaited=choice.awaited,
     )
+
+
+def of_product(
+    domain: Domain,
+    product: Product,
+    day: date,
+    granules: Sequence[GranuleFile],
+    readers: Readers,
+) -> dict[str, NDArray[np.float32]]:
+    """Bring one product's fields of a day onto the cells, NaN where it has no value.
+
+    Each variable is averaged over exactly the intervals inside the day, on the source grid, where
+    a cell that lacks one of them has no value for the day, and then regridded conservatively: the
+    average commutes with the regridding and 24 fields become one. A source on the M09 grid is
+    only indexed.
+
+    Raises
+    ------
+    SourceError
+        If a stamp has no granule, a granule cannot be read, or a field is not what weather is.
+    """
+    by_time = {
+        file.granule.time: file
+        for file in granules
+        if (file.granule.product, file.granule.version)
+        == (product.layout.product, product.layout.version)
+    }
+    lacking = missing_stamps(product, day, [file.granule for file in by_time.values()])
+    if lacking:
+        raise SourceError(product, incomplete(product, day, lacking))
+    wanted = [v.name for v in product.layout.variables if v.use == "forcing"]
+    try:
+        futures = {
+            stamp: readers.submit(product, by_time[stamp].path, wanted)
+            for stamp in product.layout.stamps(day)
+        }
+        values = _onto_cells(domain, product, day, futures)
+    except GranuleError as error:
+        raise SourceError(product, str(error)) from error
+    return _checked(domain, product, day, values)
 
 
 def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
@@ -174,17 +218,19 @@ def _checked(
         there = field[np.isfinite(field)]
         if there.size == 0:
             if name in required:
-                raise MsmError(
+                raise SourceError(
+                    product,
                     f"{name} of {product.id} on {day} has no value anywhere in {domain.name}: the "
-                    "granules are empty; remove them and run again, or tell the provider."
+                    "granules are empty; remove them and run again, or tell the provider.",
                 )
             continue
         low, high = PLAUSIBLE[name]
         if there.min() < low or there.max() > high:
-            raise MsmError(
+            raise SourceError(
+                product,
                 f"{name} of {product.id} on {day} runs from {there.min():g} to {there.max():g} "
                 f"{product.units(name)}, beyond {low:g} to {high:g}: the granules are wrong or "
-                "their units have changed; see msm inspect."
+                "their units have changed; see msm inspect.",
             )
         kept[name] = field.clip(min=0)
     return kept

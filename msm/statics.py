@@ -76,6 +76,7 @@ def make(
         fields=fields,
         units={"sand": "1", "clay": "1", VEGETATION: "kg m-2"},
         filled=filled,
+        lower_tier=np.zeros(domain.n_cell, bool),
         inputs=(
             Input.used(constants_file, "statics"),
             *(Input.used(file, "statics") for file in satellite_files),

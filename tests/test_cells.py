@@ -19,6 +19,9 @@ def made(day=date(2016, 4, 1), **fields):
         units=dict.fromkeys(fields, "K"),
         filled=np.zeros(BOX.n_cell, bool),
         inputs=(),
+        lower_tier=np.arange(BOX.n_cell) % 3 == 0,
+        origins=dict.fromkeys(fields, "NLDAS_FORA0125_H 2.0"),
+        awaited=("SPL4SMGP 008", "GPM_3IMERGDL 07"),
     )
 
 
@@ -29,7 +32,9 @@ def test_what_is_written_is_read(tmp_path):
     cells.write(tmp_path / "f.nc", kept)
     again = cells.read(tmp_path / "f.nc", BOX)
     np.testing.assert_array_equal(again.fields["air_temperature"], np.float32(values))
-    assert (again.sha256, again.day, again.units) == (kept.sha256, kept.day, kept.units)
+    np.testing.assert_array_equal(again.lower_tier, kept.lower_tier)
+    for name in ("sha256", "day", "units", "origins", "awaited"):
+        assert getattr(again, name) == getattr(kept, name)
     assert [p.name for p in tmp_path.iterdir()] == ["f.nc"]
 
 

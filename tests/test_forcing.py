@@ -8,11 +8,12 @@ import pytest
 
 from msm import forcing
 from msm.errors import MsmError
-from msm.forcing import IncompleteDayError
+from msm.forcing import SourceError
 from msm.grid.domain import load_domain
 from msm.inputs.granule import Granule, GranuleFile
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.registry import product
+from msm.inputs.tiers import choose
 
 BOX = load_domain("box:38,39,-98.5,-97")
 DAY = date(2016, 4, 1)
@@ -57,7 +58,8 @@ def day_of_files(folder, **changes):
 
 
 def make(files, readers):
-    return forcing.make(BOX, NLDAS, DAY, files, [], readers)
+    choice = choose(BOX, DAY, lambda product: product is NLDAS)
+    return forcing.make(BOX, DAY, choice, files, [], readers)
 
 
 def test_each_variable_takes_exactly_its_intervals_of_the_day(tmp_path, readers):
@@ -88,7 +90,7 @@ def test_wind_turns_without_losing_its_speed(tmp_path, readers):
 def test_a_missing_hour_is_not_averaged_away(tmp_path, readers):
     files = day_of_files(tmp_path)
     del files[7]
-    with pytest.raises(IncompleteDayError, match=r"lacks 1 of 25 granules \(2016-04-01T07Z\)"):
+    with pytest.raises(SourceError, match=r"lacks 1 of 25 granules \(2016-04-01T07Z\)"):
         make(files, readers)
 
 
@@ -180,13 +182,13 @@ def test_a_day_on_the_9_km_grid_is_only_indexed(tmp_path, readers):
     stamps = known.layout.stamps(DAY)
     name = "air_temperature_lowest_level"
     files = write_granules(tmp_path, known, **{name: lambda t, _: fields[stamps.index(t)]})
-    made = forcing.make(BOX, known, DAY, files, [], readers)
+    made = forcing.of_product(BOX, known, DAY, files, readers)
     mean = fields.mean(axis=0, dtype=np.float64).astype(np.float32)
     cells = mean[BOX.row - 290, BOX.col - 850]
-    assert made.fields[name].tobytes() == cells.tobytes()
-    np.testing.assert_allclose(made.fields["precipitation"], 0.864, rtol=1e-6)
+    assert made[name].tobytes() == cells.tobytes()
+    np.testing.assert_allclose(made["precipitation"], 0.864, rtol=1e-6)
     # Other quantities keep other names, and what is for comparison is not made into forcing.
-    assert set(made.fields) == {
+    assert set(made) == {
         "precipitation",
         name,
         "specific_humidity_lowest_level",
@@ -195,7 +197,6 @@ def test_a_day_on_the_9_km_grid_is_only_indexed(tmp_path, readers):
         "surface_pressure",
         "wind_speed_lowest_level",
     }
-    assert not made.filled.any()
 
 
 def hours_after_midnight(stamp, place):
@@ -207,7 +208,7 @@ def test_gldas_takes_means_before_the_stamp_and_moments_at_it(tmp_path, readers)
     hours = dict.fromkeys(("shortwave_down", "air_temperature"), hours_after_midnight)
     known = product("GLDAS_NOAH025_3H", "2.1")
     files = write_granules(tmp_path, known, **hours)
-    made = forcing.make(BOX, known, DAY, files, [], readers).fields
+    made = forcing.of_product(BOX, known, DAY, files, readers)
     np.testing.assert_allclose(made["shortwave_down"], 200 + np.mean(range(3, 25, 3)), rtol=1e-6)
     np.testing.assert_allclose(made["air_temperature"], 200 + np.mean(range(0, 24, 3)), rtol=1e-6)
     assert not [name for name in made if name.startswith("soil_moisture")]
@@ -223,7 +224,7 @@ def test_merra2_takes_the_hours_of_its_one_granule(tmp_path, readers):
         wind_north=lambda _, hour: 4 * (-1) ** hour,
     )
     assert len(files) == 1
-    made = forcing.make(BOX, known, DAY, files, [], readers).fields
+    made = forcing.of_product(BOX, known, DAY, files, readers)
     np.testing.assert_allclose(made["air_temperature"], 211.5, rtol=1e-6)
     np.testing.assert_allclose(made["wind_speed"], 5, rtol=1e-6)
 

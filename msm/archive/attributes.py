@@ -140,11 +140,16 @@ def _extent(domain: Domain) -> dict[str, Any]:
     }
 
 
+_FLATTENED = {"inputs", "forcing_sources", "settings", "spin_up_days"}
+"""Fields of a lineage that are no plain text."""
+
+
 def _from_lineage(lineage: Lineage) -> dict[str, Any]:
     """Flatten a lineage: one attribute a field, one JSON line an input granule."""
-    fields = lineage.model_dump(mode="json", exclude={"inputs", "settings", "spin_up_days"})
+    fields = lineage.model_dump(mode="json", exclude=_FLATTENED)
     return fields | {
         "spin_up_days": np.int32(lineage.spin_up_days),
+        "forcing_sources": json.dumps(lineage.forcing_sources, sort_keys=True),
         "settings": json.dumps(lineage.settings, sort_keys=True),
         "input_granules": "\n".join(i.model_dump_json(exclude_none=True) for i in lineage.inputs),
     }
@@ -159,14 +164,11 @@ def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
         If an attribute is missing or is not what `global_attributes` wrote.
     """
     try:
-        plain = {
-            name: attributes[name]
-            for name in Lineage.model_fields
-            if name not in {"inputs", "settings", "spin_up_days"}
-        }
+        plain = {name: attributes[name] for name in Lineage.model_fields if name not in _FLATTENED}
         return Lineage(
             **plain,
             spin_up_days=int(attributes["spin_up_days"]),
+            forcing_sources=json.loads(attributes["forcing_sources"]),
             settings=json.loads(attributes["settings"]),
             inputs=tuple(
                 InputRecord.model_validate_json(line)

@@ -67,6 +67,8 @@ class Lineage(BaseModel):
     """Age of the state before the day, in days since the cold start."""
     state_before: str
     """Content hash of the state that the day started from, or `cold start`."""
+    forcing_sources: dict[str, str] = {}
+    """Products that each forcing variable comes from."""
     settings: dict[str, JsonValue] = {}
     """The settings that change values."""
     inputs: tuple[InputRecord, ...]

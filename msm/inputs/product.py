@@ -79,6 +79,12 @@ class Product:
         """Short name and version."""
         return self.layout.id
 
+    @property
+    def forcing(self) -> frozenset[str]:
+        """Names of the fields that may become forcing."""
+        read = {v.name for v in self.layout.variables if v.use == "forcing"}
+        return frozenset(read | {field.name for field in self.derived})
+
     def units(self, name: str) -> str:
         """Return the canonical units of a field of a `Reading`."""
         units = {v.name: v.canonical_units for v in self.layout.variables}

@@ -17,13 +17,8 @@ from msm.model import inference
 from msm.model.checkpoint import InputSpec
 from msm.model.state import Chain, ChainRoot, State
 from msm.model.state import open_chain as open_root
-from msm.pipeline.inputs import (
-    DayGranules,
-    fetch_forcing,
-    make_forcing,
-    stored_forcing,
-    stored_statics,
-)
+from msm.pipeline.gather import Gathered, gather
+from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
 from msm.pipeline.run import Progress, Run, silent
 
 FETCH_DAYS = 8
@@ -109,21 +104,23 @@ def _forcing_ahead(run: Run, first: date, last: date) -> Iterator[tuple[date, Ce
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
 
-    def fetch(window: list[date]) -> dict[date, DayGranules]:
+    def fetch(window: list[date]) -> dict[date, Gathered]:
         wanted = [day for day in window if not run.forcing_path(day).exists()]
-        return fetch_forcing(run, wanted[0], wanted[-1]) if wanted else {}
+        return gather(run, wanted[0], wanted[-1]) if wanted else {}
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(fetch, windows[0])
         for window, following in zip(windows, [*windows[1:], None], strict=True):
-            granules = coming.result()
+            gathered = coming.result()
             if following is not None:
                 coming = pool.submit(fetch, following)
             for day in window:
                 if run.forcing_path(day).exists():
                     yield day, cells.read(run.forcing_path(day), run.domain)
                 else:
-                    yield day, make_forcing(run, day, granules[day])
+                    # A day that the window's search found incomplete is told by its own.
+                    found = gathered.get(day) or gather(run, day, day)[day]
+                    yield day, make_forcing(run, day, found)
 
 
 def _step(
@@ -160,6 +157,7 @@ def _prediction(
         units={"soil_moisture": "m3 m-3"},
         filled=fields.filled,
         inputs=fields.inputs,
+        lower_tier=fields.lower_tier,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from msm.archive.store import Published
 from msm.pipeline.advance import advance
+from msm.pipeline.inputs import better_forcing
 from msm.pipeline.publish import publish
 from msm.pipeline.run import Progress, Run, check_day, silent
 
@@ -36,5 +37,6 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
         same call goes on where this one stopped.
     """
     check_day(day, now)
+    better_forcing(run, day)
     advance(run, day, progress)
     return publish(run, day, now)

@@ -10,7 +10,8 @@ import numpy as np
 
 from msm.inputs.granule import newest
 from msm.inputs.product import GranuleError, Product, open_granule
-from msm.pipeline.inputs import CONSTANTS, FORCING, SATELLITE
+from msm.inputs.tiers import sources
+from msm.pipeline.inputs import CONSTANTS, SATELLITE
 from msm.pipeline.run import Run
 
 WINDOW_DAYS = 2
@@ -36,7 +37,8 @@ def probe(run: Run, now: datetime) -> list[Finding]:
     MsmError
         If the source does not answer.
     """
-    return [_probe(run, product, now) for product in (FORCING, SATELLITE, CONSTANTS)]
+    used = (*sources(run.domain), SATELLITE, CONSTANTS)
+    return [_probe(run, product, now) for product in used]
 
 
 def _probe(run: Run, product: Product, now: datetime) -> Finding:

@@ -15,10 +15,11 @@ from msm.archive.daily_map import DailyMap, InputRecord, Lineage
 from msm.archive.quality import quality_flag
 from msm.cells import CellFields
 from msm.errors import MsmError
+from msm.inputs.registry import product as known_product
 from msm.model import inference
 from msm.model.state import Chain
 from msm.pipeline.advance import open_chain, prediction_path
-from msm.pipeline.inputs import FORCING, stored_forcing, stored_statics
+from msm.pipeline.inputs import stored_forcing, stored_statics
 from msm.pipeline.run import Run, midnight
 
 
@@ -58,10 +59,11 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
                 vegetation_water_content=static.fields[statics.VEGETATION],
                 state_age=age,
                 forcing_filled=weather.filled | static.filled,
+                lower_tier=weather.lower_tier,
                 outside_training=outside,
             ),
             lineage=Lineage(
-                status="provisional" if _may_change(day, now) else "final",
+                status="provisional" if _may_change(weather, day, now) else "final",
                 fingerprint=fingerprint(run, chain, weather, static, state_before, day),
                 processing_version=msm.PROCESSING_VERSION,
                 code_version=msm.__version__,
@@ -72,6 +74,7 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
                 cold_start=chain.root.cold_start,
                 spin_up_days=age,
                 state_before=state_before,
+                forcing_sources=dict(sorted(weather.origins.items())),
                 inputs=tuple(
                     InputRecord.model_validate(entry.model_dump(exclude={"time"}))
                     for entry in (*weather.inputs, *static.inputs)
@@ -108,6 +111,8 @@ def fingerprint(
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
 
-def _may_change(day: date, now: datetime) -> bool:
-    """Tell whether the forcing of a day is young enough for its provider to revise it."""
-    return now - midnight(day) < timedelta(days=FORCING.layout.latency.final_after_days)
+def _may_change(weather: CellFields, day: date, now: datetime) -> bool:
+    """Tell whether a better source is awaited, or a provider may still revise what was used."""
+    used = {(i.product, i.version) for i in weather.inputs if i.role == "forcing"}
+    final_after = max(known_product(*name).layout.latency.final_after_days for name in used)
+    return bool(weather.awaited) or now - midnight(day) < timedelta(days=final_after)

@@ -11,6 +11,7 @@ from earthaccess.store import Store
 from msm.errors import MsmError
 from msm.inputs.earthdata import Earthdata
 from msm.pipeline import inputs
+from msm.pipeline.gather import gather
 from msm.pipeline.run import Run
 from msm.settings import Settings
 from tests.faults.table import HOUR, PAGE, ROWS, page
@@ -34,7 +35,7 @@ def whole_day(sandbox, readers, tmp_path_factory):
     sandbox.reset()
     with pytest.MonkeyPatch.context() as patch:
         run = site(tmp_path_factory.mktemp("right"), sandbox, readers, patch)
-        inputs.fetch_forcing(run, DAY, DAY)
+        gather(run, DAY, DAY)
         return run.settings.work / CACHE
 
 
@@ -99,8 +100,8 @@ def test_a_download_at_a_time_keeps_what_is_good(run, fresh_sandbox, readers):
     (run.settings.work / CACHE / HOUR.replace("0100", "0200")).unlink()
     ROWS[3].given(fresh_sandbox)
     alone = run.settings.model_copy(update={"connections": 1})
-    with pytest.raises(MsmError, match=f"1 of 25 granules are not good: {HOUR}"):
-        inputs.fetch_forcing(Run(alone, readers), DAY, DAY)
+    with pytest.raises(MsmError, match=f"1 of 25 granules of NLDAS.* are not good: {HOUR}"):
+        gather(Run(alone, readers), DAY, DAY)
     assert len(contents(run.settings.work / CACHE)) == 24
 
 

@@ -2,7 +2,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from msm.pipeline.inputs import fetch_forcing, stored_statics
+from msm.pipeline.gather import gather
+from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import open_run
 from msm.settings import Settings
 
@@ -22,7 +23,7 @@ def cache(sandbox, tmp_path_factory):
         for name, value in sandbox.environment().items():
             patch.setenv(name, value)
         with open_run(settings) as run:
-            fetch_forcing(run, DAYS[0], DAYS[-1])
+            gather(run, DAYS[0], DAYS[-1])
             stored_statics(run)
     return folder / "granules"
 

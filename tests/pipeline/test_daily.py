@@ -13,7 +13,7 @@ import xarray as xr
 from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
-from msm.forcing import IncompleteDayError
+from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.compare import compare
 from msm.pipeline.daily import daily
 from msm.pipeline.inputs import stored_forcing

@@ -1,0 +1,167 @@
+"""Gather: for each day the best source that is complete is chosen, and its granules are fetched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from msm.errors import MsmError
+from msm.forcing import incomplete, missing_stamps
+from msm.inputs.granule import Granule, GranuleFile, newest
+from msm.inputs.product import Product
+from msm.inputs.tiers import Choice, NoSourceError, choose
+from msm.pipeline.run import Run, midnight
+
+log = logging.getLogger(__name__)
+
+
+class IncompleteDayError(MsmError):
+    """No source is complete for a day; an average over what is there would be another quantity."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The good files of one day's forcing, and the productions that they replaced."""
+
+    choice: Choice
+    files: tuple[GranuleFile, ...]
+    superseded: tuple[Granule, ...]
+
+
+def gather(
+    run: Run, first: date, last: date, failed: Mapping[str, str] | None = None
+) -> dict[date, Gathered]:
+    """Choose and fetch what the forcing of the days from `first` to `last` is made of.
+
+    Each product that is needed is searched for once. Where granules of it are missing or not good,
+    the next source of `tiers.toml` serves the day.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    first, last
+        UTC days.
+    failed
+        Products by id that proved useless for these days, and why.
+
+    Returns
+    -------
+    dict
+        The days in order, up to the first that no source can make.
+
+    Raises
+    ------
+    IncompleteDayError
+        If no source can make the first day.
+    MsmError
+        If Earthdata does not answer, or refuses the login or the licence.
+    """
+    window = _Window(run, first, last)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    for product_id, why in (failed or {}).items():
+        window.useless |= {(product_id, day): why for day in days}
+    choices = _choices(window, days)
+    while window.fetch(choices):
+        # Some granules are not good: their days are chosen anew, without the product.
+        choices = _choices(window, days)
+    for day, choice in choices.items():
+        for product_id in choice.awaited:
+            log.warning("%s", window.useless[product_id, day])
+            log.warning("%s is made from the next source, and provisional.", day)
+    return {day: window.gathered(day, choice) for day, choice in choices.items()}
+
+
+def _choices(window: _Window, days: Sequence[date]) -> dict[date, Choice]:
+    choices: dict[date, Choice] = {}
+    for day in days:
+        try:
+            choices[day] = choose(window.run.domain, day, partial(window.whole, day))
+        except NoSourceError as error:
+            if not choices:
+                raise IncompleteDayError(_no_source(window, day, error)) from None
+            break
+    return choices
+
+
+def _no_source(window: _Window, day: date, error: NoSourceError) -> str:
+    if not error.tried:
+        return (
+            f"No product gives {error.variable} on {day} for {window.run.domain.name}: "
+            "ask for a later day."
+        )
+    best, *others = error.tried
+    sentence = window.useless[best.id, day]
+    if others:
+        sentence += f" {', '.join(p.id for p in others)} cannot stand in: not complete either."
+    return sentence
+
+
+@dataclass
+class _Window:
+    """What is offered and was fetched for a window of days."""
+
+    run: Run
+    first: date
+    last: date
+    useless: dict[tuple[str, date], str] = field(default_factory=dict)
+    """Why a product, by id, cannot serve a day."""
+    _offered: dict[str, tuple[list[Granule], list[Granule]]] = field(default_factory=dict)
+    _files: dict[str, dict[datetime | None, GranuleFile]] = field(default_factory=dict)
+
+    def whole(self, day: date, product: Product) -> bool:
+        """Tell whether every granule of a product's day is offered, and none is known as bad."""
+        if product.id not in self._offered:
+            until = midnight(self.last + timedelta(days=1))
+            found = self.run.source.search(product, midnight(self.first), until)
+            self._offered[product.id] = newest(found)
+        if (product.id, day) in self.useless:
+            return False
+        lacking = missing_stamps(product, day, self._offered[product.id][0])
+        if lacking:
+            self.useless[product.id, day] = incomplete(product, day, lacking)
+        return not lacking
+
+    def fetch(self, choices: Mapping[date, Choice]) -> bool:
+        """Fetch what the choices need; tell whether a product turned out useless for a day."""
+        products = {p.id: p for choice in choices.values() for p in choice.products}
+        useless = len(self.useless)
+        for product in products.values():
+            days = [day for day, choice in choices.items() if product in choice.products]
+            stamps = {stamp for day in days for stamp in product.layout.stamps(day)}
+            files = self._files.setdefault(product.id, {})
+            wanted = [
+                granule
+                for granule in self._offered[product.id][0]
+                if granule.time in stamps and granule.time not in files
+            ]
+            if not wanted:
+                continue
+            fetched = self.run.source.fetch(product, wanted)
+            files.update({file.granule.time: file for file in fetched.files})
+            bad = {g.time: fetched.refused[g.name] for g in wanted if g.name in fetched.refused}
+            for day in days:
+                why = [bad[stamp] for stamp in product.layout.stamps(day) if stamp in bad]
+                if why:
+                    self.useless[product.id, day] = (
+                        f"{len(why)} of {len(product.layout.stamps(day))} granules of {product.id} "
+                        f"for {day} are not good: {' '.join(why)}"
+                    )
+        return len(self.useless) > useless
+
+    def gathered(self, day: date, choice: Choice) -> Gathered:
+        """Take what one day needs."""
+        stamps = {product.id: product.layout.stamps(day) for product in choice.products}
+        return Gathered(
+            choice,
+            tuple(self._files[name][stamp] for name in stamps for stamp in stamps[name]),
+            tuple(
+                granule
+                for name in stamps
+                for granule in self._offered[name][1]
+                if granule.time in stamps[name]
+            ),
+        )
