@@ -14,6 +14,7 @@ from pathlib import Path
 from msm.inputs.layout import STEP, Layout, Variable
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.registry import PRODUCTS, inspect
+from msm.inputs.tiers import Box, load_tiers
 
 DAY = date(2026, 9, 1)
 """The day that examples are of."""
@@ -51,7 +52,11 @@ def pages(granules: Path) -> dict[str, str]:
         Folder of real files, for the page on what came of reading each.
     """
     made = {_file_name(product): page(product) for product in PRODUCTS}
-    return made | {"README.md": overview(), "real-files.md": real_files(granules)}
+    return made | {
+        "README.md": overview(),
+        "sources.md": sources_page(),
+        "real-files.md": real_files(granules),
+    }
 
 
 def _file_name(product: Product) -> str:
@@ -72,8 +77,53 @@ def overview() -> str:
     table = _table(("product", "what it is", "used for", "verified on a real file"), rows)
     return (
         f"# Input products\n\n{HEAD}\n{table}\nWhat is for comparison never enters a map. "
+        "[Where a day's forcing comes from](sources.md) tells which product is taken when. "
         "[Real files](real-files.md) tells what came of reading each real file that was at hand.\n"
     )
+
+
+def sources_page() -> str:
+    """Tell which product gives which variable, and what each is good for."""
+    tiers = load_tiers()
+
+    def name(variable: str, key: str) -> str:
+        tier = tiers.products[key]
+        field = tiers.gives(tier, variable)
+        return tier.product + (f" (`{field}`)" if field != variable else "")
+
+    orders = [
+        (f"`{variable}`" + note, ", ".join(name(variable, key) for key in order))
+        for group, note in ((tiers.required, ""), (tiers.optional, ", where it is there"))
+        for variable, order in group.items()
+    ]
+    products = [
+        (
+            f"[{tier.source.id}]({_file_name(tier.source)})",
+            _box(tier.inside) if tier.inside else "any domain",
+            _box(tier.cells) if tier.cells else "all",
+            f"{tier.first} to {tier.last or 'now'}",
+            f"{tier.source.layout.latency.due_days:g}",
+            f"{tier.source.layout.latency.final_after_days:g}",
+            tier.good_for,
+        )
+        for tier in tiers.products.values()
+    ]
+    head = ("product", "for domains inside", "for cells in", "days", "due", "final", "good for")
+    return (
+        f"# Where a day's forcing comes from\n\n{HEAD}\n"
+        "For each variable and cell a day takes the first product of the list that serves the "
+        "domain, reaches the\ncell and is complete for the day. A cell that takes another than the "
+        "first is flagged `lower_tier`, and so\nis one that takes a stand-in (in brackets): a "
+        "quantity near enough to be of use, not the same. While a better\nproduct is awaited the "
+        "map is provisional, and made again when it has come. The file's `forcing_sources`\n"
+        f"tells what was used. The order stands in `msm/inputs/tiers.toml`.\n\n"
+        f"{_table(('variable', 'products, best first'), orders)}\n"
+        f"Due and final in days after the product day.\n\n{_table(head, products)}"
+    )
+
+
+def _box(box: Box) -> str:
+    return f"{box.south:g} to {box.north:g} N, {box.west:g} to {box.east:g} E"
 
 
 def _verified(layout: Layout) -> str:

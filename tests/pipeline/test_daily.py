@@ -13,9 +13,9 @@ import xarray as xr
 from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
-from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.compare import compare
 from msm.pipeline.daily import daily
+from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.inputs import stored_forcing
 from msm.pipeline.run import Run
 from tests.pipeline.conftest import DAYS, NOW
