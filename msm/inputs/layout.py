@@ -194,8 +194,12 @@ class Layout(_Model):
         return f"{self.product} {self.version}"
 
     def matches(self, file_name: str) -> bool:
-        """Tell whether a file's name has this product's form."""
-        return re.fullmatch(self.file_pattern, file_name) is not None
+        """Tell whether a file's name has this product's form, with a time that exists."""
+        try:
+            self.time_of(file_name)
+        except MsmError:
+            return False
+        return True
 
     def time_of(self, file_name: str) -> datetime | None:
         """Return the UTC time in a granule's name; None for a static product.
@@ -203,22 +207,27 @@ class Layout(_Model):
         Raises
         ------
         MsmError
-            If the name does not have this product's form.
+            If the name does not have this product's form, or its time does not exist.
         """
-        match = re.fullmatch(self.file_pattern, file_name)
+        match = self._parse(file_name)
         if match is None:
             raise MsmError(f"{file_name} is not named as a granule of {self.id} is.")
         if self.cadence == "static":
             return None
-        return datetime.strptime("".join(match["time"].split(".")), self.time_format).replace(
-            tzinfo=UTC
-        )
+        try:
+            named = datetime.strptime(match["time"].replace(".", ""), self.time_format)
+        except ValueError as error:
+            raise MsmError(f"{file_name} is named for a time that does not exist.") from error
+        return named.replace(tzinfo=UTC)
 
     def production_of(self, file_name: str) -> tuple[str, str]:
         """Return release and counter in a granule's name, empty where it carries none."""
-        match = re.fullmatch(self.file_pattern, file_name)
+        match = self._parse(file_name)
         groups = match.groupdict() if match else {}
         return groups.get("release") or "", groups.get("counter") or ""
+
+    def _parse(self, file_name: str) -> re.Match[str] | None:
+        return re.fullmatch(self.file_pattern, file_name, re.ASCII)
 
     @property
     def interval(self) -> timedelta:

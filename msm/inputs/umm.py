@@ -125,7 +125,7 @@ def granule_of(product: Product, record: Any) -> Granule | None:
         for link in reversed(read.umm.links)
         if link.type == "GET DATA" and _leads_somewhere(link.url)
     }
-    name = next((name for name in reversed(links) if name.isascii() and layout.matches(name)), None)
+    name = next((name for name in reversed(links) if layout.matches(name)), None)
     if name is None:
         log.warning(
             "Earthdata offers %s for %s: not a file of it", read.meta.native_id[:200], product.id

@@ -154,6 +154,15 @@ def test_a_name_of_another_form_is_told():
         SMAP.time_of("../../etc/passwd")
 
 
+@pytest.mark.parametrize("day", ["20160231", "20160401".replace("2", "\N{ARABIC-INDIC DIGIT TWO}")])
+def test_a_name_for_a_day_that_does_not_exist_is_none(day):
+    name = f"NLDAS_FORA0125_H.A{day}.0000.020.nc"
+    layout = product("NLDAS_FORA0125_H", "2.0").layout
+    assert not layout.matches(name)
+    with pytest.raises(MsmError, match=r"time that does not exist|not named as a granule"):
+        layout.time_of(name)
+
+
 def test_an_unknown_product_is_told():
     with pytest.raises(MsmError, match="does not know SPL3SMP 999; it reads NLDAS"):
         product("SPL3SMP", "999")

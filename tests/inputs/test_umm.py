@@ -82,11 +82,11 @@ def test_a_time_that_cannot_be_makes_a_record_unreadable(records, produced):
         granule_of(NLDAS, records[0])
 
 
-def test_a_name_with_an_impossible_day_is_unreadable(records):
+def test_a_name_with_an_impossible_day_is_no_granule(records, caplog):
     link = records[0]["umm"]["RelatedUrls"][0]
     link["URL"] = link["URL"].replace("A20160401", "A20160231")
-    with pytest.raises(RecordError, match="holds no time that can be"):
-        granule_of(NLDAS, records[0])
+    assert granule_of(NLDAS, records[0]) is None
+    assert "not a file of it" in caplog.text
 
 
 def test_of_two_records_of_a_file_the_newest_is_taken(records):
