@@ -215,10 +215,11 @@ class Layout(_Model):
         if self.cadence == "static":
             return None
         try:
-            named = datetime.strptime(match["time"].replace(".", ""), self.time_format)
+            return datetime.strptime(match["time"].replace(".", ""), self.time_format).replace(
+                tzinfo=UTC
+            )
         except ValueError as error:
             raise MsmError(f"{file_name} is named for a time that does not exist.") from error
-        return named.replace(tzinfo=UTC)
 
     def production_of(self, file_name: str) -> tuple[str, str]:
         """Return release and counter in a granule's name, empty where it carries none."""
