@@ -14,6 +14,7 @@ import json
 import resource
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from msm.training.metrics import site_metrics
 
 SPIN_UP = date(2015, 4, 1)
 FIRST, LAST = date(2016, 4, 1), date(2016, 5, 31)
+DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 SMOOTHING_DAYS = 31
 MIN_DAYS = 5
 """A cell is scored where SMAP saw it on at least so many of the days."""
@@ -43,14 +45,13 @@ Series = NDArray[np.float64]
 
 def make_maps(folder: Path, table: Path) -> dict[str, float]:
     """Publish every day by the daily job; return what it cost."""
-    days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
     began = time.perf_counter()
     with start(folder / "sandbox", str(table)) as sandbox, Progress() as bar:
         settings = logged_in(sandbox, folder, (FIRST - SPIN_UP).days)
         spin_up = bar.add_task("spin-up", total=(FIRST - SPIN_UP).days)
-        published = bar.add_task("published", total=len(days))
+        published = bar.add_task("published", total=len(DAYS))
         with open_run(settings) as run:
-            for day in days:
+            for day in DAYS:
                 daily(
                     run,
                     day,
@@ -65,18 +66,19 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
     return {
         "minutes": (time.perf_counter() - began) / 60,
         "minutes_of_spin_up": (spun_up - began) / 60,
-        "seconds_per_published_day": (time.perf_counter() - spun_up) / (len(days) - 1),
+        "seconds_per_published_day": (time.perf_counter() - spun_up) / (len(DAYS) - 1),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
 
-def published_series(archive: Path, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Series:
+def published_series(
+    archive: Path, days: Sequence[date], lat: NDArray[np.float64], lon: NDArray[np.float64]
+) -> Series:
     """Average the maps over the 16 cells of 9 km in each cell of 36 km."""
     nests = [children(int(r), int(c)) for r, c in zip(*M36.rowcol(lat, lon), strict=True)]
-    series = np.empty((lat.size, (LAST - FIRST).days + 1))
-    for number in range(series.shape[1]):
-        path = map_path(archive, "conus", FIRST + timedelta(days=number))
-        with xr.open_dataset(path) as dataset:
+    series = np.empty((lat.size, len(days)))
+    for number, day in enumerate(days):
+        with xr.open_dataset(map_path(archive, "conus", day)) as dataset:
             values = dataset.soil_moisture.values[0]
             row0 = _offset(dataset.y.values[0], rows=True)
             col0 = _offset(dataset.x.values[0], rows=False)
@@ -126,7 +128,7 @@ def score(archive: Path, data: Path) -> dict[str, dict[str, float]]:
     trained = times < np.datetime64(FIRST)
     of_year = (times - times.astype("datetime64[Y]")).astype(float)
     series = {
-        "msm, published maps": published_series(archive, lat, lon),
+        "msm, published maps": published_series(archive, DAYS, lat, lon),
         "hydroDL, single task": single,
         "hydroDL, multi task": multi,
         "climatology of the training year": climatology(
