@@ -19,11 +19,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "operations" / "faults.md"
 HOUR = "NLDAS_FORA0125_H.A20160401.0100.020.nc"
 """The granule that the faults of one file strike."""
 
+OTHERS = (
+    "SMAP_L4_SM_gph_20160401T013000_Vv8011_001.h5",
+    "GLDAS_NOAH025_3H.A20160401.0300.021.nc4",
+    "GLDAS_NOAH025_3H_EP.A20160401.0300.021.nc4",
+    "MERRA2_400.tavg1_2d_slv_Nx.20160401.nc4",
+)
+"""A granule of each product that may stand in for the temperature of NLDAS."""
+
 DATA = f"/data/.*{re.escape(HOUR)}"
 ANY_DATA, SEARCH = "/data/", r"granules\.umm_json"
 
 Given = Callable[[Sandbox], object]
-Answer = Literal["goes on", "tries again", "waits", "refuses the granule", "stops the day"]
+Answer = Literal["goes on", "tries again", "waits", "next source", "stops the day"]
 
 
 @dataclass(frozen=True)
@@ -67,31 +75,31 @@ LACKS_ONE = "lacks 1 of 25 granules (2016-04-01T01Z): they come up to 10 days la
 ROWS = (
     Row("a slow server", request(DATA, "slow"), "goes on", kept=True),
     Row("a server that stalls once", request(DATA, "stall", times=1), "tries again", kept=True),
-    Row("a server that stalls", request(DATA, "stall"), "refuses the granule", NOT_DOWNLOADED),
+    Row("a server that stalls", request(DATA, "stall"), "next source", NOT_DOWNLOADED),
     Row(
         "a body cut off, its length stated",
         request(DATA, "truncated"),
-        "refuses the granule",
+        "next source",
         NOT_DOWNLOADED,
     ),
     Row(
         "a body cut off, no length stated",
         request(DATA, "truncated_silently"),
-        "refuses the granule",
+        "next source",
         f"{HOUR} has ... bytes where its record states ...: the transfer was cut off; "
         "it is fetched again.",
     ),
     Row(
         "other bytes than the record's checksum",
         request(DATA, "corrupt"),
-        "refuses the granule",
+        "next source",
         f"{HOUR} does not have the sha256 checksum that its record states: it is fetched again; "
         "if that persists, tell the provider.",
     ),
     Row(
         "a web page with status 200",
         request(DATA, "html_200"),
-        "refuses the granule",
+        "next source",
         f"{HOUR} came as a web page, not as data: log in to Earthdata with a browser and authorise "
         "the application that serves NLDAS_FORA0125_H.",
     ),
@@ -146,7 +154,7 @@ ROWS = (
         requests=1,
     ),
     Row("503, for a moment", request(ANY_DATA, "unavailable", times=3), "tries again", kept=True),
-    Row("503", request(DATA, "unavailable"), "refuses the granule", NOT_DOWNLOADED),
+    Row("503", request(DATA, "unavailable"), "next source", NOT_DOWNLOADED),
     Row(
         "503 of the catalogue, for a moment",
         request(SEARCH, "unavailable", times=3),
@@ -162,8 +170,13 @@ ROWS = (
         "stops the day",
         "NLDAS_FORA0125_H 2.0 of 2016-04-01 lacks 25 of 25 granules (...)",
     ),
+    Row("a missing hour", lambda sandbox: sandbox.withhold(HOUR), "next source", LACKS_ONE),
     Row(
-        "a missing or late hour", lambda sandbox: sandbox.withhold(HOUR), "stops the day", LACKS_ONE
+        "a missing hour, and the next source is not there either",
+        lambda sandbox: [sandbox.withhold(name) for name in (HOUR, *OTHERS)],
+        "stops the day",
+        f"{LACKS_ONE}...SPL4SMGP 008, GLDAS_NOAH025_3H 2.1, GLDAS_NOAH025_3H_EP 2.1, "
+        "M2T1NXSLV 5.12.4 cannot stand in: not complete either.",
     ),
     Row(
         "an hour published again with other values",
@@ -176,21 +189,21 @@ ROWS = (
     Row(
         "a changed grid",
         lambda sandbox: sandbox.alter(HOUR, "changed_grid"),
-        "refuses the granule",
+        "next source",
         f"{HOUR}: the axis 'lat' is not the one of NLDAS_FORA0125_H 2.0: the grid has changed; "
         "its layout file has to be brought up to date.",
     ),
     Row(
         "a renamed variable",
         lambda sandbox: sandbox.alter(HOUR, "renamed_variable"),
-        "refuses the granule",
+        "next source",
         f"{HOUR} is not laid out as NLDAS_FORA0125_H 2.0: it lacks Tair. ...; "
         "fetch the whole granule",
     ),
     Row(
         "a field of fill only",
         lambda sandbox: sandbox.alter(HOUR, "empty_field"),
-        "stops the day",
+        "next source",
         "air_temperature of NLDAS_FORA0125_H 2.0 on 2016-04-01 has no value anywhere in ...: "
         "the granules are empty; remove them and run again",
         kept=True,
@@ -198,7 +211,7 @@ ROWS = (
     Row(
         "an unknown version of the file",
         lambda sandbox: sandbox.alter(HOUR, "unknown_version"),
-        "stops the day",
+        "next source",
         LACKS_ONE,
     ),
 )
@@ -212,6 +225,10 @@ def page() -> str:
         "What msm does about each fault of its inputs, and what it says. Every row is a test",
         "against the sandbox: afterwards the cache holds whole, checked granules and nothing else,",
         "all that the fault did not strike among them, and the next run heals the day.",
+        "",
+        "`next source`: the granule is refused or missing, the day is made from the next product",
+        "([SPL4SMGP](../inputs/sources.md)), flagged and provisional, and made again from NLDAS by",
+        "the next run.",
         "",
         "| fault | msm | struck granule | sentence |",
         "|---|---|---|---|",

@@ -10,6 +10,7 @@ from earthaccess.store import Store
 
 from msm.errors import MsmError
 from msm.inputs.earthdata import Earthdata
+from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.pipeline import inputs
 from msm.pipeline.gather import gather
 from msm.pipeline.run import Run
@@ -53,7 +54,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
-def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
+def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
     if row.password:
         monkeypatch.delenv("EARTHDATA_TOKEN")
         monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
@@ -64,15 +65,18 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
     if row.cached:
         shutil.copy(whole_day / HOUR, run.settings.work / CACHE)
     row.given(fresh_sandbox)
-    said = ""
+    made, said = None, ""
     try:
-        inputs.stored_forcing(run, DAY)
+        made = inputs.stored_forcing(run, DAY)
     except MsmError as error:
         said = str(error)
+    else:
+        said = " ".join(record.getMessage() for record in caplog.records) if made.awaited else ""
     assert bool(said) == bool(row.says), said
     assert re.search(row.sentence, said)
-    assert (row.answer in ("refuses the granule", "stops the day")) == bool(said)
-    assert run.forcing_path(DAY).exists() == (not said)
+    assert (row.answer == "stops the day") == (made is None)
+    assert (row.answer == "next source") == (made is not None and made.awaited == (NLDAS.id,))
+    assert run.forcing_path(DAY).exists() == (made is not None)
     asked = [r for r in fresh_sandbox.requests() if re.match(rf"/data/.*{HOUR}", r["path"])]
     if row.requests is not None:
         assert 0 < len(asked) <= row.requests
@@ -87,11 +91,13 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch):
         name: sha for name, sha in right.items() if name != HOUR
     }
 
-    # When the fault is over, the next run makes the day.
+    # When the fault is over, the next run makes the day from the best source.
     fresh_sandbox.reset()
     run = Run(run.settings, run.readers)
-    run.forcing_path(DAY).unlink(missing_ok=True)
-    inputs.stored_forcing(run, DAY)
+    if row.cached:
+        run.forcing_path(DAY).unlink()
+    inputs.better_forcing(run, DAY)
+    assert inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right
 
 
