@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
-from dask import array as da
-from dask.base import compute
 from numpy.typing import NDArray
 
 from msm.cells import CellFields, Input, fill_from_neighbours
@@ -15,8 +15,8 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
-from msm.inputs.product import Fields, GranuleError, Product
-from msm.inputs.readers import Pending, Readers
+from msm.inputs.product import GranuleError, Product
+from msm.inputs.readers import Readers
 from msm.inputs.tiers import Choice
 
 PLAUSIBLE = {
@@ -146,12 +146,9 @@ def of_product(
     if lacking:
         raise SourceError(product, incomplete(product, day, lacking))
     wanted = [v.name for v in product.layout.variables if v.use == "forcing"]
+    paths = [by_time[stamp].path for stamp in product.layout.stamps(day)]
     try:
-        futures = {
-            stamp: readers.submit(product, by_time[stamp].path, wanted)
-            for stamp in product.layout.stamps(day)
-        }
-        values = _onto_cells(domain, product, day, futures)
+        values = mean_on_cells(domain, product, day, wanted, paths, readers)
     except GranuleError as error:
         raise SourceError(product, str(error)) from error
     return _checked(domain, product, day, values)
@@ -168,41 +165,73 @@ def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
     )
 
 
-def _onto_cells(
-    domain: Domain, product: Product, day: date, futures: dict[datetime, Pending]
+def mean_on_cells(
+    domain: Domain,
+    product: Product,
+    day: date,
+    names: Sequence[str],
+    paths: Sequence[Path],
+    readers: Readers,
 ) -> dict[str, NDArray[np.float32]]:
-    """Average each field over its times of the day and bring it onto the domain's cells."""
-    on_cells = product.layout.grid.kind == "M09"
-    by_time: dict[datetime, Fields] = {}
-    for stamp in list(futures):
-        # Let go of each granule's whole grid once its cells are taken.
-        fields = futures.pop(stamp).result().fields
-        if on_cells:
-            fields = {name: field[..., domain.row, domain.col] for name, field in fields.items()}
-        by_time[stamp] = fields
-    names = [n for n in next(iter(by_time.values())) if all(n in f for f in by_time.values())]
-    daily = {name: _daily_mean(product, name, day, by_time) for name in names}
-    if on_cells:
-        means = compute(daily)[0]
-        return {name: mean.astype(np.float32) for name, mean in means.items()}
-    lat, lon = product.layout.grid.axes()
-    onto = weights(LatLonGrid.from_centres(lat, lon), domain)
-    values: dict[str, NDArray[np.float32]] = compute(
-        {name: regrid(field, onto)[0] for name, field in daily.items()}
-    )[0]
-    return values
+    """Average fields over a day and bring them onto the cells, reading no more than these need.
 
+    Parameters
+    ----------
+    domain
+        The cells.
+    product
+        On a latitude/longitude grid or on M09.
+    day
+        UTC day.
+    names
+        Layout variables to read.
+    paths
+        The granules of `product.layout.stamps(day)`.
+    readers
+        Processes that read.
 
-def _daily_mean(
-    product: Product, name: str, day: date, by_time: dict[datetime, Fields]
-) -> da.Array:
-    """Average one field over its times of the day, as one dask chunk of a field's shape."""
+    Returns
+    -------
+    dict
+        Canonical fields that every granule has, shape (n_cell,), NaN where there is no value.
+
+    Raises
+    ------
+    GranuleError
+        If a granule cannot be read.
+    """
+    onto = None
+    window = domain.window.slices
+    if product.layout.grid.kind != "M09":
+        whole = weights(LatLonGrid.from_centres(*product.layout.grid.axes()), domain)
+        window = whole.needed
+        onto = whole.within(window)
     several = product.layout.times > 1
-    used = product.used(name, day)
-    stack = np.stack([by_time[t][name][n] if several else by_time[t][name] for t, n in used])
-    chunk = da.from_array(stack, chunks=stack.shape, name=False)
-    # Summed in float64: 24 float32 values would lose the last digit of a pressure.
-    return chunk.mean(axis=0, dtype=np.float64)
+    used: dict[str, list[tuple[datetime, int]]] = {}
+    totals: dict[str, NDArray[np.float64]] = {}
+    counts = Counter[str]()
+    # Granule by granule, so that memory does not grow with their number.
+    readings = readers.each(product, paths, names, window)
+    for stamp, reading in zip(product.layout.stamps(day), readings, strict=True):
+        for name, field in reading.fields.items():
+            if name not in used:
+                used[name] = product.used(name, day)
+            for place in (place for time, place in used[name] if time == stamp):
+                values = field[place] if several else field
+                if onto is None:
+                    values = domain.from_map(values)
+                if name in totals:
+                    totals[name] += values
+                else:
+                    # Float32 would lose the last digit of a pressure in a sum of 24.
+                    totals[name] = values.astype(np.float64)
+                counts[name] += 1
+    means = {n: total / counts[n] for n, total in totals.items() if counts[n] == len(used[n])}
+    if onto is None:
+        return {name: mean.astype(np.float32) for name, mean in means.items()}
+    # All at once: they share their mask, and with it the weights of what is there.
+    regridded = regrid(np.stack(list(means.values())), onto)[0].compute()
+    return dict(zip(means, regridded, strict=True))
 
 
 def _checked(

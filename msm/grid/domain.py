@@ -40,6 +40,11 @@ class Window(NamedTuple):
     col0: int
     col1: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, to index a field on the whole grid."""
+        return slice(self.row0, self.row1), slice(self.col0, self.col1)
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
@@ -101,8 +106,8 @@ class Domain:
         return window
 
     def from_map(self, window: NDArray[Value]) -> NDArray[Value]:
-        """Take the cells' values (n_cell,) from a map on the window (rows, cols)."""
-        return window[self.row - self.window.row0, self.col - self.window.col0]
+        """Take the cells' values (..., n_cell) from maps on the window (..., rows, cols)."""
+        return window[..., self.row - self.window.row0, self.col - self.window.col0]
 
     def from_global(self, field: NDArray[Value]) -> NDArray[Value]:
         """Take the cells' values (n_cell,) from a field on the whole M09 grid."""

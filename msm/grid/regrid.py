@@ -9,7 +9,7 @@ longitude.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -77,10 +77,26 @@ def overlap(source: NDArray[np.float64], target: NDArray[np.float64]) -> sparse.
     csr_array
         Overlaps, shape (m, n), in the unit of the edges.
     """
-    s_low, s_high = np.minimum(source[:-1], source[1:]), np.maximum(source[:-1], source[1:])
-    t_low, t_high = np.minimum(target[:-1], target[1:]), np.maximum(target[:-1], target[1:])
-    length = np.minimum(t_high[:, None], s_high) - np.maximum(t_low[:, None], s_low)
-    return sparse.csr_array(length.clip(min=0.0))
+    # No edge lies inside the overlap of two intervals: it is one piece between adjacent edges.
+    edges = np.union1d(source, target)
+    of_source, of_target = _interval(source, edges[:-1]), _interval(target, edges[:-1])
+    shared = (of_source >= 0) & (of_target >= 0)
+    length = sparse.csr_array(
+        (np.diff(edges)[shared], (of_target[shared], of_source[shared])),
+        shape=(target.size - 1, source.size - 1),
+    )
+    length.sort_indices()
+    return length
+
+
+def _interval(edges: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find the interval between edges that begins at each x or holds it, -1 where there is none."""
+    count = edges.size - 1
+    if edges[0] > edges[-1]:
+        turned = _interval(edges[::-1], x)
+        return np.where(turned >= 0, count - 1 - turned, -1)
+    index = np.searchsorted(edges, x, side="right") - 1
+    return np.where(index < count, index, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +117,15 @@ class Weights:
         """Rows and columns that a source field must have."""
         return self.rows.shape[1], self.cols.shape[1]
 
+    @property
+    def needed(self) -> tuple[slice, slice]:
+        """Smallest block of source rows and columns that has all the weight."""
+        return _needed(self.rows), _needed(self.cols)
+
+    def within(self, block: tuple[slice, slice]) -> Weights:
+        """Return the weights of a block of the source's rows and columns, as from its whole."""
+        return replace(self, rows=self.rows[:, block[0]], cols=self.cols[:, block[1]])
+
     def onto_cells(self, field: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum a source field (rows, cols) over the overlaps, giving (n_cell,)."""
         by_row = self.rows @ field
@@ -117,6 +142,11 @@ class Weights:
     def covered(self) -> NDArray[np.float64]:
         """Share of each cell's area that lies inside the source grid, shape (n_cell,)."""
         return self.onto_cells(np.ones(self.source_shape))
+
+
+def _needed(weight: sparse.csr_array) -> slice:
+    used = weight.indices
+    return slice(int(used.min()), int(used.max()) + 1) if used.size else slice(0, 0)
 
 
 def weights(source: LatLonGrid, domain: Domain) -> Weights:

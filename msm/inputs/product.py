@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from msm.errors import MsmError
 from msm.inputs.layout import Layout, Variable
+from msm.inputs.placement import Block, GridWindow, Placement, listed, span
 
 Fields = dict[str, NDArray[Any]]
-"""Fields by name on the product's whole grid, each (rows, cols) in the order of the grid's axes.
+"""Fields by name on the product's grid or a window of it, each (rows, cols) in the grid's order.
 
 (times, rows, cols) where a granule has several times.
 """
@@ -95,7 +96,12 @@ class Product:
         of = {field.name: field.of for field in self.derived}.get(name, name)
         return self.layout.used(next(v for v in self.layout.variables if v.name == of), day)
 
-    def read(self, path: Path, names: Iterable[str] | None = None) -> Reading:
+    def read(
+        self,
+        path: Path,
+        names: Iterable[str] | None = None,
+        window: GridWindow | None = None,
+    ) -> Reading:
         """Read a granule.
 
         Parameters
@@ -104,6 +110,9 @@ class Product:
             The file, as the provider wrote it.
         names
             Layout variables to read; all that the file holds when None.
+        window
+            Rows and columns of the product's grid to read, all when None. The fields then cover
+            the window, and what the file holds elsewhere is left alone.
 
         Returns
         -------
@@ -127,8 +136,10 @@ class Product:
                 )
             time = stamp(dataset, self.layout, path.name)
             place = placement(dataset, self.layout, path.name)
+            grid = self.layout.grid
+            window = window or (slice(0, grid.rows), slice(0, grid.cols))
             fields = {
-                v.name: _read_variable(dataset, v, self.layout, place, path.name)
+                v.name: _read_variable(dataset, v, self.layout, place, window, path.name)
                 for v in self.layout.variables
                 if (names is None or v.name in names) and _find(dataset, v.path) is not None
             }
@@ -213,17 +224,6 @@ def missing(dataset: Any, layout: Layout) -> list[str]:
     return lacking
 
 
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """Where on its product's grid a granule's values stand."""
-
-    shape: tuple[int, ...]
-    """Shape of one field in the file: (rows, cols) there, or (cells,)."""
-    row: slice | NDArray[np.int64]
-    col: slice | NDArray[np.int64]
-    """Row and column on the grid: of a window, or of each cell."""
-
-
 def placement(dataset: Any, layout: Layout, file: str) -> Placement:
     """Find where on its product's grid an open granule's values stand.
 
@@ -237,93 +237,70 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
     """
     grid = layout.grid
     if grid.row_index and grid.col_index:
-        return _cells(dataset, layout, file)
-    windows = []
-    for path, expected in zip(grid.axis_paths, grid.axes(), strict=True):
+        row, col = (_numbers(_find(dataset, path)) for path in (grid.row_index, grid.col_index))
+        cells = None if row is None or col is None else listed(row, col, grid)
+        if cells is None:
+            raise LayoutError(
+                f"{file}: {grid.row_index} and {grid.col_index} do not name each cell of the "
+                f"{grid.kind} grid once, as in {layout.id}: fetch it again."
+            )
+        return cells
+    spans = []
+    for path, whole in zip(grid.axis_paths, grid.axes(), strict=True):
         stored = _find(dataset, path) if path else None
         if stored is None and grid.kind != "latlon":
             # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
-            windows.append(slice(0, expected.size))
+            spans.append(slice(0, whole.size))
             continue
         axis = _numbers(stored)
-        first = None if axis is None else _first(axis, expected)
-        if axis is None or first is None:
+        found = None if axis is None else span(axis, whole)
+        if found is None:
             raise LayoutError(
                 f"{file}: the axis {path!r} is not the one of {layout.id}: "
                 "the grid has changed; its layout file has to be brought up to date."
             )
-        windows.append(slice(first, first + axis.size))
-    row, col = windows
-    return Placement((row.stop - row.start, col.stop - col.start), row, col)
-
-
-def _first(axis: NDArray[Any], expected: NDArray[np.float64]) -> int | None:
-    """Return the index on the grid's axis of a file's first value; None where they do not fit."""
-    if not 0 < axis.size <= expected.size:
-        return None
-    stored = axis.astype(np.float64)
-    step = expected[1] - expected[0]
-    offset = (stored[0] - expected[0]) / step
-    # Providers round their axes, to 0.0005 degrees in the real NLDAS files: a hundredth of a cell
-    # is above any such rounding and below any shift.
-    if not (np.isfinite(stored).all() and -0.5 < offset < expected.size):
-        return None
-    first = round(offset)
-    theirs = expected[first : first + axis.size]
-    fits = theirs.size == axis.size and np.abs(stored - theirs).max() <= abs(step) / 100
-    return first if fits else None
-
-
-def _cells(dataset: Any, layout: Layout, file: str) -> Placement:
-    grid = layout.grid
-    row, col = (_numbers(_find(dataset, str(p))) for p in (grid.row_index, grid.col_index))
-    if row is not None and col is not None and row.shape == col.shape:
-        row, col = row.astype(np.int64), col.astype(np.int64)
-        cell = row * grid.cols + col
-        inside = ((row >= 0) & (row < grid.rows) & (col >= 0) & (col < grid.cols)).all()
-        if inside and np.unique(cell).size == cell.size:
-            return Placement(row.shape, row, col)
-    raise LayoutError(
-        f"{file}: {grid.row_index} and {grid.col_index} do not name each cell of the "
-        f"{grid.kind} grid once, as in {layout.id}: fetch it again."
-    )
+        spans.append(found)
+    return Block(*spans)
 
 
 def _read_variable(
-    dataset: Any, variable: Variable, layout: Layout, place: Placement, file: str
+    dataset: Any,
+    variable: Variable,
+    layout: Layout,
+    place: Placement,
+    window: GridWindow,
+    file: str,
 ) -> NDArray[Any]:
     stored = dataset[variable.path]
-    grid, dims = layout.grid, variable.dims
+    dims = variable.dims
     spatial = len(place.shape)
     turned = dims[-2:] == ("lon", "lat")
-    shape = place.shape[::-1] if turned else place.shape
-    leading = tuple(layout.times if name == "time" else 1 for name in dims[:-spatial])
-    if stored.shape != leading + shape:
+    order = -1 if turned else 1
+    shape = tuple(layout.times if name == "time" else 1 for name in dims[:-spatial])
+    shape += place.shape[::order]
+    if stored.shape != shape:
         raise LayoutError(
             f"{file}: {variable.path} has shape {stored.shape}, where {layout.id} has "
-            f"{leading + shape}: the grid has changed or this is a subset; "
+            f"{shape}: the grid has changed or this is a subset; "
             f"fetch the whole granule of {layout.id}."
         )
     measured = np.dtype(variable.dtype).kind == "f"
-    fields: NDArray[Any] = np.asarray(stored[...]).reshape((layout.times, *shape))
-    if fields.dtype.kind not in ("f" if measured else "iu"):
+    part: NDArray[Any] = np.asarray(stored[(..., *place.stored(window)[::order])])
+    if part.dtype.kind not in ("f" if measured else "iu"):
         raise LayoutError(
-            f"{file}: {variable.path} is stored as {fields.dtype}, where {layout.id} has "
+            f"{file}: {variable.path} is stored as {part.dtype}, where {layout.id} has "
             f"{variable.dtype}: its layout file has to be brought up to date."
         )
+    part = part.reshape((layout.times, *part.shape[-spatial:]))
     if measured:
-        empty = fields == np.asarray(variable.fill, fields.dtype)
-        fields = fields.astype(np.float32, copy=False)
+        empty = part == np.asarray(variable.fill, part.dtype)
+        part = part.astype(np.float32, copy=False)
         if variable.scale != 1.0:
-            fields *= np.float32(variable.scale)
-        np.putmask(fields, empty, np.nan)
+            part *= np.float32(variable.scale)
+        np.copyto(part, np.nan, where=empty)
     if turned:
-        fields = fields.swapaxes(-1, -2)
-    if place.shape != (grid.rows, grid.cols):
-        nothing = np.nan if measured else variable.fill
-        whole = np.full((layout.times, grid.rows, grid.cols), nothing, fields.dtype)
-        whole[:, place.row, place.col] = fields
-        fields = whole
+        part = part.swapaxes(-1, -2)
+    fields = place.laid_out(part, window, np.nan if measured else variable.fill)
     return fields if layout.times > 1 else fields[0]
 
 

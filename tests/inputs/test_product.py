@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msm.grid.ease import M09
-from msm.inputs.product import GranuleError, LayoutError, _first
+from msm.inputs.placement import span
+from msm.inputs.product import GranuleError, LayoutError
 from msm.inputs.registry import identify, product
 
 DAY = datetime(2021, 1, 10, tzinfo=UTC)
@@ -168,9 +169,9 @@ def test_an_axis_is_placed_where_it_lies_and_nowhere_in_between(window, rounding
     first, last = window
     whole = NOAH.layout.grid.axes()[1]
     axis = whole[first : last + 1]
-    assert _first(axis + 0.125 * rounding, whole) == first
-    assert _first(axis + 0.125 * shift, whole) is None
-    assert _first(np.append(axis, axis[-1] + 0.25), whole) is None
+    assert span(axis + 0.125 * rounding, whole) == slice(first, last + 1)
+    assert span(axis + 0.125 * shift, whole) is None
+    assert span(np.append(axis, axis[-1] + 0.25), whole) is None
 
 
 def replace(path, name, dtype, value, dims):

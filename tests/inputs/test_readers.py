@@ -86,7 +86,7 @@ def test_a_surprise_is_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Product, "read", surprise)
     with pytest.raises(GranuleError, match=r"^a\.nc cannot be read \(OverflowError: too large\)"):
-        _read("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, 10.0)
+        _read("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, None, 10.0, tmp_path)
 
 
 def test_readers_end_when_their_run_is_killed(tmp_path):
