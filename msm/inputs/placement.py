@@ -113,7 +113,7 @@ def span(axis: NDArray[Any], whole: NDArray[np.float64]) -> slice | None:
 
 
 def listed(row: NDArray[Any], col: NDArray[Any], grid: Grid) -> Cells | None:
-    """Place the cells that a granule lists; None where they are not cells of the grid, each once."""
+    """Place the cells that a granule lists; None where they are not cells of the grid or twice."""
     if row.shape != col.shape:
         return None
     row, col = row.astype(np.int64), col.astype(np.int64)
