@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from urllib3.exceptions import MaxRetryError
 from msm.durable import alive
 from msm.errors import MsmError
 from msm.inputs.granule import Fetched, Granule, GranuleFile, verify
+from msm.inputs.layout import BEGINS, Layout
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers
 from msm.inputs.umm import RecordError, offered
@@ -152,7 +153,7 @@ class Earthdata:
                 .provider(layout.provider)
             )
             if layout.cadence != "static":
-                asked = asked.temporal(start, end)
+                asked = asked.temporal(start - _lead(layout), end)
             try:
                 return list(asked.get_all())
             except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -167,7 +168,7 @@ class Earthdata:
             granules = offered(product, records)
         except RecordError as error:
             raise EarthdataError(f"{error} See status.earthdata.nasa.gov.") from None
-        # CMR's bounds are inclusive on intervals: the granule's own time decides.
+        # CMR's bounds are of intervals, and inclusive: the granule's own time decides.
         return [
             replace(granule, source=host)
             for granule in granules
@@ -381,6 +382,12 @@ class Earthdata:
 
 class _Refused(Exception):
     """The token was refused."""
+
+
+def _lead(layout: Layout) -> timedelta:
+    """Return how long before a granule's own time its record's interval may begin, and end then."""
+    before = any(BEGINS.get(variable.time) == -1.0 for variable in layout.variables)
+    return layout.interval if before else timedelta(0)
 
 
 def _without_query(error: Exception) -> str:

@@ -13,9 +13,9 @@ from msm.sandbox.weather import Fields
 Alteration = Literal["changed_grid", "renamed_variable", "empty_field", "unknown_version"]
 """What is another in a granule; its record states the right size and checksum.
 
-changed_grid: the axes, or the number of rows. renamed_variable: the first required variable.
-empty_field: the first required variable holds fill only. unknown_version: the name has the form of
-a version that is not known.
+changed_grid: the axes, the number of rows, or the row of each cell. renamed_variable: the first
+required variable. empty_field: the first required variable holds fill only. unknown_version: the
+name has the form of a version that is not known.
 """
 
 ALTERATIONS: tuple[Alteration, ...] = get_args(Alteration)
@@ -41,12 +41,14 @@ def alter(layout: Layout, fields: Fields, alteration: Alteration) -> tuple[Layou
 
 def _changed_grid(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:
     grid = layout.grid
+    if grid.row_index is not None:
+        return layout, {**fields, "row": fields["row"] + np.uint16(grid.rows)}
     if grid.lat_first is not None and grid.lat_step is not None:
-        moved = {"lat_first": grid.lat_first + grid.lat_step / 2}
-        return layout.model_copy(update={"grid": grid.model_copy(update=moved)}), fields
-    # An EASE-2 grid states no axes: one row more, and nothing on it.
-    longer = grid.model_copy(update={"rows": grid.rows + 1})
-    return layout.model_copy(update={"grid": longer}), {}
+        changed = grid.model_copy(update={"lat_first": grid.lat_first + grid.lat_step / 2})
+    else:
+        changed = grid.model_copy(update={"rows": grid.rows + 1})
+    # What was made for the old grid has no place on the new one.
+    return layout.model_copy(update={"grid": changed}), {}
 
 
 def _renamed_variable(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:

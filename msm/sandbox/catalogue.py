@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msm.errors import MsmError
+from msm.inputs.layout import Grid
 from msm.sandbox.alterations import ALTERATIONS, Alteration, altered_name
 from msm.sandbox.granules import Facts, Product, products
 from msm.sandbox.weather import Weather
@@ -51,16 +52,14 @@ class Granule:
     @property
     def begin(self) -> datetime:
         """Start of the time it is filed under."""
-        return self.stamp
+        return self.stamp - self.product.lead
 
     @property
     def end(self) -> datetime:
         """End of the time it is filed under."""
-        cadence = self.product.layout.cadence
-        if cadence == "static":
+        if self.product.layout.cadence == "static":
             return datetime(2100, 1, 1, tzinfo=UTC)
-        length = timedelta(hours=1) if cadence == "hourly" else timedelta(days=1)
-        return self.stamp + length - timedelta(milliseconds=1)
+        return self.begin + self.product.step - timedelta(milliseconds=1)
 
     @property
     def concept_id(self) -> str:
@@ -183,7 +182,8 @@ class Catalogue:
         for product in products().values():
             if product.layout.matches(name):
                 stamp = product.layout.time_of(name) or STATIC_START
-                if stamp in self._stamps(product, stamp, stamp):
+                begin = stamp - product.lead
+                if stamp in self._stamps(product, begin, begin):
                     return self._at(product, stamp)
         return ()
 
@@ -197,15 +197,10 @@ class Catalogue:
     ) -> list[datetime]:
         if product.layout.cadence == "static":
             return [STATIC_START]
-        hourly = product.layout.cadence == "hourly"
-        step = timedelta(hours=1) if hourly else timedelta(days=1)
-        first = _midnight(self.first_day)
-        # The rain of the last day ends in the first hour of the next.
-        last = _midnight(self.last_day) + (timedelta(days=1) if hourly else timedelta(0))
-        count = (last - first) // step
-        low = 0 if begin is None else max((begin - first) // step, 0)
-        high = count if end is None else min((end - first) // step, count)
-        return [first + step * index for index in range(low, high + 1)]
+        numbers = product.numbers(self.first_day, self.last_day)
+        low = numbers.start if begin is None else max(product.number_at(begin), numbers.start)
+        stop = numbers.stop if end is None else min(product.number_at(end) + 1, numbers.stop)
+        return [product.stamp(number) for number in range(low, stop)]
 
 
 def granule_record(granule: Granule, facts: Facts, data_url: str) -> dict[str, Any]:
@@ -223,20 +218,6 @@ def granule_record(granule: Granule, facts: Facts, data_url: str) -> dict[str, A
     layout = granule.product.layout
     name, url = granule.name, data_url + granule.path
     identifier = {"IdentifierType": "ProducerGranuleId", "Identifier": name}
-    if layout.cadence == "hourly":
-        box = {
-            "WestBoundingCoordinate": -125.0,
-            "NorthBoundingCoordinate": 53.0,
-            "EastBoundingCoordinate": -67.0,
-            "SouthBoundingCoordinate": 25.0,
-        }
-    else:
-        box = {
-            "WestBoundingCoordinate": -180.0,
-            "NorthBoundingCoordinate": 85.04450,
-            "EastBoundingCoordinate": 180.0,
-            "SouthBoundingCoordinate": -85.04450,
-        }
     return {
         "meta": {
             "concept-type": "granule",
@@ -280,7 +261,7 @@ def granule_record(granule: Granule, facts: Facts, data_url: str) -> dict[str, A
                 }
             },
             "SpatialExtent": {
-                "HorizontalSpatialDomain": {"Geometry": {"BoundingRectangles": [box]}}
+                "HorizontalSpatialDomain": {"Geometry": {"BoundingRectangles": [_box(layout.grid)]}}
             },
             "ProviderDates": [
                 {"Date": _iso(granule.produced), "Type": "Insert"},
@@ -317,8 +298,21 @@ def collection_record(product: Product) -> dict[str, Any]:
     }
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _box(grid: Grid) -> dict[str, float]:
+    """Describe the outline of a product's grid as UMM does."""
+    south, north, west, east = -85.0445, 85.0445, -180.0, 180.0
+    if grid.kind == "latlon":
+        lat, lon = grid.axes()
+        half_lat, half_lon = (lat[1] - lat[0]) / 2, (lon[1] - lon[0]) / 2
+        # At a pole and at the date line a cell may reach beyond.
+        south, north = max(lat[0] - half_lat, -90.0), min(lat[-1] + half_lat, 90.0)
+        west, east = max(lon[0] - half_lon, -180.0), min(lon[-1] + half_lon, 180.0)
+    return {
+        "WestBoundingCoordinate": float(west),
+        "NorthBoundingCoordinate": float(north),
+        "EastBoundingCoordinate": float(east),
+        "SouthBoundingCoordinate": float(south),
+    }
 
 
 def _iso(time: datetime) -> str:

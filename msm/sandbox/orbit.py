@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,34 @@ def seen(
     orbits = np.arange(ceil(start), ceil(start + ORBITS_PER_DAY)) + shift
     utc_day = orbits / ORBITS_PER_DAY - day.toordinal()
     node = 15.0 * EQUATOR_CROSSING[half] - 360.0 * utc_day
+    return _swaths(node, half, lat, lon)
+
+
+def in_swath(
+    node: float, half: Half, lat: NDArray[np.float64], lon: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Tell which places one half-orbit sees.
+
+    Parameters
+    ----------
+    node
+        Longitude of its equator crossing, degrees.
+    half
+        Descending (am) or ascending (pm).
+    lat, lon
+        Rows and columns, degrees, columns from west to east, shapes (rows,) and (cols,).
+
+    Returns
+    -------
+    NDArray
+        Shape (rows, cols).
+    """
+    return _swaths(np.array([node]), half, lat, lon)
+
+
+def _swaths(
+    nodes: NDArray[Any], half: Half, lat: NDArray[np.float64], lon: NDArray[np.float64]
+) -> NDArray[np.bool_]:
     # Angle along the orbit from the node to each latitude, and the longitude gained meanwhile.
     along = np.arcsin((np.sin(np.radians(lat)) / np.sin(INCLINATION)).clip(-1, 1))
     gained = np.degrees(np.arctan2(np.cos(INCLINATION) * np.sin(along), np.cos(along)))
@@ -52,8 +81,12 @@ def seen(
     # Ascending, the northern part comes after the node; descending, before it.
     drift = gained - turned if half == "pm" else turned - gained
     width = HALF_SWATH_KM / (KM_PER_DEGREE * np.cos(np.radians(lat)))
-    offset = lon[None, :] - drift[:, None]
-    swath = np.zeros(offset.shape, bool)
-    for longitude in node:
-        swath |= np.abs((offset - longitude + 180.0) % 360.0 - 180.0) < width[:, None]
-    return swath
+    centre = (nodes[:, None] + drift + 180.0) % 360.0 - 180.0
+    # In a row a swath is one run of columns; across the date line it goes on from the other side.
+    centre = np.concatenate([centre - 360.0, centre, centre + 360.0])
+    steps = np.zeros((lat.size, lon.size + 1), np.int8)
+    row = np.arange(lat.size)
+    np.add.at(steps, (row, np.searchsorted(lon, centre - width, side="right")), 1)
+    np.add.at(steps, (row, np.searchsorted(lon, centre + width, side="left")), -1)
+    swaths: NDArray[np.bool_] = steps[:, :-1].cumsum(axis=1, dtype=np.int8) > 0
+    return swaths

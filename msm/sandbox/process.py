@@ -81,9 +81,9 @@ class Sandbox:
         name
             File name of the granule.
         changed
-            Whether it holds new values (one percent more rain or soil moisture). A SMAP granule
-            then gets a new name beside the old one, an hour of NLDAS keeps its name. If False only
-            the record's revision rises.
+            Whether it holds new values (one percent more rain or soil moisture, or of the first
+            variable where it has neither). A SMAP granule then gets a new name beside the old one,
+            all others keep their name. If False only the record's revision rises.
         produced
             Production time, by default a day after the last.
 

@@ -233,6 +233,12 @@ class ReplayWeather:
             "clay": self._spread(self.clay, lat, lon),
         }
 
+    def soil_water(
+        self, day: date, lat: NDArray[np.float64], lon: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Give no water anywhere: the table has retrievals, not what they are retrievals of."""
+        return np.full((lat.size, lon.size), np.nan)
+
 
 def _day_zero(time: netCDF4.Variable) -> date:
     start = netCDF4.num2date(time[:1], time.units)

@@ -22,7 +22,7 @@ _BY_PRODUCT = {"short_name", "version", "provider", "collection_concept_id", "co
 _BY_NAME = {"readable_granule_name", "producer_granule_id", "granule_ur", "native_id"}
 _BY_TIME = {"temporal", "revision_date"}
 _PAGING = {"page_size", "pretty", "sort_key"}
-# Every granule of the sandbox can be downloaded and covers North America.
+# Every granule of the sandbox can be downloaded; places are not looked at.
 _ALWAYS_TRUE = {"downloadable", "online_only", "bounding_box", "point", "polygon", "has_granules"}
 _KNOWN = _BY_PRODUCT | _BY_NAME | _BY_TIME | _PAGING | _ALWAYS_TRUE
 

@@ -19,8 +19,8 @@ from msm.sandbox.catalogue import Granule
 from msm.sandbox.granules import Facts, make_granule
 from msm.sandbox.weather import Weather
 
-KEPT_FILES = 2000
-"""Files on disk at a time; an older one is made anew, byte for byte, when it is asked for again."""
+KEPT_BYTES = 4 * 2**30
+"""Size of the files on disk; an older one is made anew, the same, when it is asked for again."""
 
 WORKERS = 2
 
@@ -105,7 +105,7 @@ class Shelf:
             del self._making[path]
         self._facts[path] = facts
         self._kept[path] = None
-        while len(self._kept) > KEPT_FILES:
+        while sum(self._facts[kept].size for kept in self._kept) > KEPT_BYTES:
             self._kept.popitem(last=False)[0].unlink(missing_ok=True)
         return facts
 

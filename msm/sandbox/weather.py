@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from msm.grid.domain import land_fraction
 from msm.grid.ease import M36, NEST, EaseGrid
 
 Half = Literal["am", "pm"]
@@ -51,6 +52,15 @@ def region(grid: EaseGrid, extent: Extent) -> tuple[slice, slice]:
         slice(scale * int(row0), scale * (int(row1) + 1)),
         slice(scale * int(col0), scale * (int(col1) + 1)),
     )
+
+
+def land_share(grid: EaseGrid, extent: Extent) -> NDArray[np.float64]:
+    """Return the share of land, 0-1, on the region of an EASE-2 grid."""
+    percent = land_fraction()
+    if grid.rows == M36.rows:
+        shape = M36.rows, NEST, M36.cols, NEST
+        return percent.reshape(shape).mean(axis=(1, 3))[region(grid, extent)] / 100.0
+    return percent[region(grid, extent)] / 100.0
 
 
 class Weather(Protocol):
@@ -108,4 +118,23 @@ class Weather(Protocol):
 
     def soil(self, grid: EaseGrid) -> Fields:
         """Give sand and clay, fractions 0-1, on `region(grid, extent)`, NaN where unknown."""
+        ...
+
+    def soil_water(
+        self, day: date, lat: NDArray[np.float64], lon: NDArray[np.float64]
+    ) -> NDArray[Any]:
+        """Give the water of the top soil at the end of a UTC day.
+
+        Parameters
+        ----------
+        day
+            UTC day.
+        lat, lon
+            Centres of the rows and columns, degrees, shapes (rows,) and (cols,).
+
+        Returns
+        -------
+        NDArray
+            m3 m-3, shape (rows, cols), NaN where it is not known: at sea and outside the extent.
+        """
         ...

@@ -10,6 +10,7 @@ import pytest
 from msm.inputs.earthdata import Earthdata, EarthdataError, LoginError
 from msm.inputs.granule import newest
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+from msm.inputs.registry import product
 from msm.inputs.smap_l3 import SPL3SMP_E_006 as SMAP
 from msm.inputs.smap_l4_constants import SPL4SMLM_008 as CONSTANTS
 from msm.sandbox.faults import Fault
@@ -53,6 +54,37 @@ def test_a_search_costs_two_requests_whatever_its_window(earthdata, fresh_sandbo
 def test_the_bounds_of_the_window_are_the_granules_own_times(earthdata):
     found = earthdata.search(SMAP, DAY, DAY.replace(day=3))
     assert [g.time.day for g in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("short_name", "version", "count"),
+    [
+        ("NLDAS_FORA0125_H", "2.0", 25),
+        ("NLDAS_NOAH0125_H", "2.0", 25),
+        ("SPL4SMGP", "008", 8),
+        ("SPL4SMAU", "008", 9),
+        # Their records state the three hours before the time in the name.
+        ("GLDAS_NOAH025_3H", "2.1", 9),
+        ("GLDAS_NOAH025_3H_EP", "2.1", 9),
+        ("GPM_3IMERGDE", "07", 2),
+        ("GPM_3IMERGDL", "07", 2),
+        ("GPM_3IMERGDF", "07", 2),
+        ("M2T1NXSLV", "5.12.4", 2),
+        ("M2T1NXFLX", "5.12.4", 2),
+        ("M2T1NXRAD", "5.12.4", 2),
+    ],
+)
+def test_a_days_window_holds_every_stamp_of_the_day(earthdata, short_name, version, count):
+    known = product(short_name, version)
+    found = {g.time for g in earthdata.search(known, DAY, DAY.replace(day=2))}
+    assert len(found) == count
+    assert set(known.layout.stamps(DAY.date())) <= found
+
+
+def test_half_orbits_of_a_day(earthdata):
+    found = earthdata.search(product("SPL2SMP_NRT", "107"), DAY, DAY.replace(day=2))
+    assert len(found) in (29, 30)
+    assert all(DAY <= g.time <= DAY.replace(day=2) for g in found)
 
 
 def test_a_static_product_has_no_time(earthdata):

@@ -1,6 +1,7 @@
 """What the catalogue lists, and how granules are revised and withheld."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -47,6 +48,142 @@ def test_the_period_is_the_weathers(catalogue):
         "SMAP_L4_SM_lmc_00000000T000000_Vv8011_001.h5"
     ]
     assert first == date(2015, 3, 31)
+
+
+class ThreeDays(SyntheticWeather):
+    """Weather that soon ends."""
+
+    first_day, last_day = date(2024, 5, 16), date(2024, 5, 18)
+
+
+MIDDLE, END = "SMAP_L4_SM_gph_{}_Vv8011_001.h5", "GLDAS_NOAH025_3H.A{}.021.nc4"
+
+
+@pytest.mark.parametrize(
+    ("short_name", "form", "first", "last", "count"),
+    [
+        ("NLDAS_FORA0125_H", "NLDAS_FORA0125_H.A{}.020.nc", "0517.0000", "0518.0000", 25),
+        ("NLDAS_NOAH0125_H", "NLDAS_NOAH0125_H.A{}.020.nc", "0517.0000", "0518.0000", 25),
+        # The records of means state their interval: one more on either side touches the window.
+        ("SPL4SMGP", MIDDLE, "0517T013000", "0518T013000", 9),
+        ("SPL4SMAU", MIDDLE.replace("gph", "aup"), "0517T000000", "0518T000000", 9),
+        ("GLDAS_NOAH025_3H", END, "0517.0300", "0518.0300", 9),
+        ("GPM_3IMERGDF", "3B-DAY.MS.MRG.3IMERG.{}-S000000-E235959.V07B.nc4", "0517", "0518", 2),
+        ("M2T1NXFLX", "MERRA2_400.tavg1_2d_flx_Nx.{}.nc4", "0517", "0518", 2),
+    ],
+)
+def test_a_window_of_a_day(catalogue, short_name, form, first, last, count):
+    found = listed(catalogue, short_name, DAY, DAY + timedelta(days=1))
+    assert len(found) == count
+    assert (found[0], found[-1]) == (form.format(f"2024{first}"), form.format(f"2024{last}"))
+
+
+@pytest.mark.parametrize("short_name", list(products()))
+def test_the_first_and_the_last_day_are_whole(short_name):
+    product = products()[short_name]
+    everything = {g.stamp for g in Catalogue(ThreeDays(1)).within(product, None, None)}
+    first, last = ThreeDays.first_day, ThreeDays.last_day
+    for day in (first, last):
+        assert set(product.layout.stamps(day)) <= everything
+    if product.layout.cadence == "half_orbit":
+        assert len(everything) in (87, 88)
+    elif product.layout.cadence != "static":
+        assert min(everything) == min(product.layout.stamps(first))
+        assert max(everything) == max(product.layout.stamps(last))
+
+
+@pytest.mark.parametrize("short_name", list(products()))
+def test_every_product_can_be_withheld_revised_duplicated_and_altered(catalogue, short_name):
+    product = products()[short_name]
+    day = (DAY, DAY + timedelta(days=1))
+
+    def names():
+        return listed(catalogue, short_name, *day)
+
+    whole = names()
+    name = whole[len(whole) // 2]
+    granule = catalogue.named(name)
+    assert granule.name == name
+    assert granule.begin <= day[1]
+    assert granule.end >= day[0]
+    due = timedelta(days=product.layout.latency.due_days)
+    assert granule.produced == granule.stamp + due
+    catalogue.withhold(name)
+    assert names() == [other for other in whole if other != name]
+    assert catalogue.named(name) is None
+    catalogue.restore(name)
+    revised = catalogue.revise(name, changed=True, produced=None)
+    assert (revised.name == name) == (not product.counted)
+    assert catalogue.named(revised.name).content == 2
+    catalogue.duplicate(revised.name)
+    assert names().count(revised.name) == 2
+    altered = catalogue.alter(revised.name, "unknown_version")
+    assert altered.name in names()
+    assert not product.layout.matches(altered.name)
+    catalogue.reset()
+    assert names() == whole
+
+
+def test_half_orbits_follow_one_another(catalogue):
+    product = products()["SPL2SMP_NRT"]
+    found = list(catalogue.within(product, DAY, DAY + timedelta(days=1)))
+    assert 30 <= len(found) <= 31
+    for before, after in pairwise(found):
+        assert abs(after.begin - before.end) < timedelta(seconds=2)
+    assert found[0].begin < DAY < found[0].end
+    assert {granule.name[23] for granule in found} == {"A", "D"}
+    # One that descends has no ascending namesake, nor one a second later.
+    one = next(granule.name for granule in found if "_D_" in granule.name)
+    assert catalogue.named(one) is not None
+    assert catalogue.named(one.replace("_D_", "_A_")) is None
+    assert catalogue.named(one.replace("_N", "9_N")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"),
+    [
+        (HOUR, "2024-05-17T03:00:00.000Z", "2024-05-17T03:59:59.999Z"),
+        (
+            MIDDLE.format("20240517T013000"),
+            "2024-05-17T00:00:00.000Z",
+            "2024-05-17T02:59:59.999Z",
+        ),
+        (END.format("20240517.0000"), "2024-05-16T21:00:00.000Z", "2024-05-16T23:59:59.999Z"),
+        (
+            "MERRA2_400.tavg1_2d_flx_Nx.20240517.nc4",
+            "2024-05-17T00:00:00.000Z",
+            "2024-05-17T23:59:59.999Z",
+        ),
+    ],
+)
+def test_records_state_the_interval(catalogue, name, begin, end):
+    record = granule_record(catalogue.named(name), Facts(1, "ab"), "https://127.0.0.1:1/data/")
+    assert record["umm"]["TemporalExtent"]["RangeDateTime"] == {
+        "BeginningDateTime": begin,
+        "EndingDateTime": end,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "west", "north", "east", "south"),
+    [
+        (HOUR, -125.0, 53.0, -67.0, 25.0),
+        (SMAP, -180.0, 85.0445, 180.0, -85.0445),
+        (END.format("20240517.0000"), -180.0, 90.0, 180.0, -60.0),
+        ("MERRA2_400.tavg1_2d_flx_Nx.20240517.nc4", -180.0, 90.0, 179.6875, -90.0),
+    ],
+)
+def test_records_state_the_grids_outline(catalogue, name, west, north, east, south):
+    record = granule_record(catalogue.named(name), Facts(1, "ab"), "https://127.0.0.1:1/data/")
+    geometry = record["umm"]["SpatialExtent"]["HorizontalSpatialDomain"]["Geometry"]
+    assert geometry["BoundingRectangles"] == [
+        {
+            "WestBoundingCoordinate": west,
+            "NorthBoundingCoordinate": north,
+            "EastBoundingCoordinate": east,
+            "SouthBoundingCoordinate": south,
+        }
+    ]
 
 
 def test_names_outside_the_catalogue_are_unknown(catalogue):

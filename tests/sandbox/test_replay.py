@@ -103,6 +103,12 @@ def test_satellite_values_nest(weather, half):
             )
 
 
+def test_water_of_the_soil_is_not_made_up(weather):
+    water = weather.soil_water(date(2016, 4, 2), M36.lat[[83, 87]], M36.lon[[203, 207, 211]])
+    assert water.shape == (2, 3)
+    assert np.isnan(water).all()
+
+
 def test_vegetation_follows_the_index():
     content = vegetation_water_content(np.array([0.0, 0.1, 0.3, 0.6]))
     assert content[0] == 0

@@ -1,0 +1,20 @@
+"""Weather of a few cells, so that the globe around them costs nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from numpy.typing import NDArray
+
+from msm.sandbox.synthetic import SyntheticWeather
+from msm.sandbox.weather import Extent, Fields
+
+
+class SmallWeather(SyntheticWeather):
+    """A place that both half-orbits of 2024-07-20 see; it rains all day, each hour otherwise."""
+
+    extent = Extent(38.0, 40.0, -92.0, -89.0)
+
+    def hour(self, stamp: datetime, lat: NDArray[Any], lon: NDArray[Any]) -> Fields:
+        """Give the forcing at a UTC hour; see `Weather.hour`."""
+        fields = super().hour(stamp, lat, lon)
+        return {**fields, "precipitation": fields["precipitation"] + 1.0 + stamp.hour**2 % 7}
