@@ -14,8 +14,8 @@ import numpy as np
 from msm.inputs.granule import Granule, verify
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.product import GranuleError, Reading
-from msm.sandbox.granules import write_granule
 from msm.sandbox.weather import NORTH_AMERICA
+from msm.sandbox.writer import write_granule
 
 STAMP = datetime(2016, 4, 1, tzinfo=UTC)
 NAME = "NLDAS_FORA0125_H.A20160401.0000.020.nc"

@@ -15,8 +15,8 @@ from msm.inputs.nldas import FORA0125_H_002 as NLDAS
 from msm.inputs.nldas import FORA0125_H_2_0
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers, _read
-from msm.sandbox.granules import write_granule
 from msm.sandbox.weather import NORTH_AMERICA
+from msm.sandbox.writer import write_granule
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
 
