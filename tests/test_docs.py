@@ -46,7 +46,7 @@ def test_a_day_and_a_look_at_its_inputs(site):
     assert len(told) == 6
     assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.0.nc")
     assert "1 days, no gap" in told["msm status"]
-    assert told["msm probe"].count("as its layout file says") == 3
+    assert told["msm probe"].count("as its layout file says") == 12
 
 
 def test_the_pages_of_other_operations_name_commands_that_tests_run():

@@ -2,8 +2,8 @@ import pytest
 from prefect.states import Failed
 
 from flows.daily import _worth_retrying
-from msm.forcing import IncompleteDayError
 from msm.inputs.earthdata import EarthdataError, LoginError
+from msm.pipeline.gather import IncompleteDayError
 
 
 @pytest.mark.parametrize(

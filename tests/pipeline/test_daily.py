@@ -15,7 +15,6 @@ from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.pipeline.compare import compare
 from msm.pipeline.daily import daily
-from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.inputs import stored_forcing
 from msm.pipeline.run import Run
 from tests.pipeline.conftest import DAYS, NOW
@@ -87,20 +86,11 @@ def test_day_by_day_and_in_one_go_is_the_same_file(settings, tmp_path, make):
     assert_same_file(each.path, whole.path)
 
 
-def test_a_missing_hour_stops_the_day_and_is_named(online, fresh_sandbox, make):
-    hour = "NLDAS_FORA0125_H.A20160603.0700.020.nc"
-    fresh_sandbox.withhold(hour)
-    with pytest.raises(IncompleteDayError, match=r"lacks 1 of 25 granules \(2016-06-03T07Z\)"):
-        make(online)
-    assert not list(online.archive.rglob("*.nc"))
-    fresh_sandbox.restore(hour)
-    assert make(online).changed
-
-
-def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, make):
+def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, make, caplog):
     fresh_sandbox.withhold("NLDAS_FORA0125_H.A20160604.0000.020.nc")
-    with pytest.raises(IncompleteDayError, match="2016-06-04T00Z"):
-        make(online)
+    make(online)
+    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 lacks 1 of 25" in caplog.text
+    assert "2016-06-04T00Z" in caplog.text
 
 
 def test_a_missing_retrieval_never_stops_a_map(online, fresh_sandbox, make, readers):

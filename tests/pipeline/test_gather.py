@@ -36,6 +36,13 @@ def run(online):
         yield opened
 
 
+def withhold_the_last_resorts(sandbox):
+    """Take away what would give temperature where NLDAS and SPL4SMGP do not."""
+    for kind in ("", "_EP"):
+        sandbox.withhold(f"GLDAS_NOAH025_3H{kind}.A20160601.0300.021.nc4")
+    sandbox.withhold("MERRA2_400.tavg1_2d_slv_Nx.20160601.nc4")
+
+
 def products(made):
     return {entry.product for entry in made.inputs if entry.role == "forcing"}
 
@@ -82,9 +89,13 @@ def test_a_better_source_is_never_replaced_by_a_worse_one(run, fresh_sandbox):
 def test_what_was_made_stays_when_its_source_goes_as_well(run, fresh_sandbox, caplog):
     fresh_sandbox.withhold(HOUR)
     daily(run, DAY, NOW)
-    fresh_sandbox.withhold(of(SMAP_L4, DAY)[0])
+    fresh_sandbox.withhold(of(SMAP_L4, DAY)[3])
+    # GLDAS would do, but is no better.
+    assert not daily(run, DAY, NOW).changed
+    withhold_the_last_resorts(fresh_sandbox)
     assert not daily(run, DAY, NOW).changed
     assert "What is stored stays." in caplog.text
+    assert products(stored_forcing(run, DAY)) == {"SPL4SMGP"}
 
 
 @pytest.mark.parametrize("alteration", ["empty_field", "renamed_variable", "changed_grid"])
@@ -102,9 +113,7 @@ def test_a_day_that_no_source_makes_names_the_best_and_those_that_cannot_stand_i
 ):
     fresh_sandbox.withhold(HOUR)
     fresh_sandbox.withhold(of(SMAP_L4, DAY)[3])
-    for kind in ("", "_EP"):
-        fresh_sandbox.withhold(f"GLDAS_NOAH025_3H{kind}.A20160601.0300.021.nc4")
-    fresh_sandbox.withhold("MERRA2_400.tavg1_2d_slv_Nx.20160601.nc4")
+    withhold_the_last_resorts(fresh_sandbox)
     with pytest.raises(
         IncompleteDayError,
         match=r"lacks 1 of 25 granules \(2016-06-01T07Z\).* SPL4SMGP 008, GLDAS.* cannot stand in",
