@@ -226,12 +226,14 @@ def mean_on_cells(
                     # Float32 would lose the last digit of a pressure in a sum of 24.
                     totals[name] = values.astype(np.float64)
                 counts[name] += 1
-    means = {n: total / counts[n] for n, total in totals.items() if counts[n] == len(used[n])}
+    for name, total in totals.items():
+        total /= counts[name]
+    means = {name: mean for name, mean in totals.items() if counts[name] == len(used[name])}
     if onto is None:
         return {name: mean.astype(np.float32) for name, mean in means.items()}
-    # All at once: they share their mask, and with it the weights of what is there.
-    regridded = regrid(np.stack(list(means.values())), onto)[0].compute()
-    return dict(zip(means, regridded, strict=True))
+    # All at once: they share their mask, and with it the coverage of the cells.
+    values = regrid(np.stack(list(means.values())), onto)[0].compute()
+    return dict(zip(means, values, strict=True))
 
 
 def _checked(

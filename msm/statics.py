@@ -52,12 +52,9 @@ def make(
     MsmError
         If the soil is not fractions, or is empty over the whole domain.
     """
-    futures = [
-        readers.submit(satellite, file.path, (VEGETATION + "_am", VEGETATION + "_pm"))
-        for file in satellite_files
-    ]
-    reading = readers.submit(constants, constants_file.path, SOIL).result()
-    soil = {name: domain.from_global(reading.fields[name]) for name in SOIL}
+    window = domain.window.slices
+    reading = readers.submit(constants, constants_file.path, SOIL, window).result()
+    soil = {name: domain.from_map(reading.fields[name]) for name in SOIL}
     for name, field in soil.items():
         there = field[np.isfinite(field)]
         if there.size == 0 or there.min() < 0 or there.max() > 1:
@@ -66,8 +63,12 @@ def make(
                 f"{domain.name}: the granule is wrong; remove it and run again."
             )
     fields, filled = fill_from_neighbours(domain, soil)
+    halves = (VEGETATION + "_am", VEGETATION + "_pm")
+    paths = [file.path for file in satellite_files]
     passes = [
-        domain.from_global(field) for future in futures for field in future.result().fields.values()
+        domain.from_map(field)
+        for reading in readers.each(satellite, paths, halves, window)
+        for field in reading.fields.values()
     ]
     fields[VEGETATION] = _mean(passes, domain.n_cell)
     return CellFields(

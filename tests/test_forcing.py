@@ -10,6 +10,7 @@ from msm import forcing
 from msm.errors import MsmError
 from msm.forcing import SourceError
 from msm.grid.domain import load_domain
+from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.registry import product
@@ -106,6 +107,45 @@ def test_a_hole_in_one_hour_is_a_hole_in_the_day_and_is_filled_and_flagged(tmp_p
     inside = (np.abs(BOX.lat - 38.5) < 0.1) & (np.abs(BOX.lon - -98.0) < 0.1)
     assert made.filled[inside].all()
     np.testing.assert_allclose(made.fields["air_temperature"], 290, rtol=1e-6)
+
+
+def plain_mean(known, files, name):
+    """Average whole grids, all at once."""
+    several = known.layout.times > 1
+    whole = {file.granule.time: known.read(file.path).fields[name] for file in files}
+    used = known.used(name, DAY)
+    stack = np.stack([whole[time][place] if several else whole[time] for time, place in used])
+    return stack.mean(axis=0, dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("short_name", "version"),
+    [("NLDAS_FORA0125_H", "2.0"), ("GLDAS_NOAH025_3H", "2.1"), ("M2T1NXSLV", "5.12.4")],
+)
+def test_reading_only_what_the_cells_need_changes_no_bit(tmp_path, readers, short_name, version):
+    known = product(short_name, version)
+    shape = known.layout.grid.rows, known.layout.grid.cols
+    rng = np.random.default_rng(0)
+    holes = rng.random(shape) < 0.1
+
+    def temperature(*_):
+        field = rng.uniform(250, 310, shape).astype(np.float32)
+        return np.where(holes, np.float32(known.layout.variables[0].fill), field)
+
+    files = write_granules(tmp_path, known, air_temperature=temperature)
+    wanted = ["air_temperature"]
+    paths = [file.path for file in files]
+    made = forcing.mean_on_cells(BOX, known, DAY, wanted, paths, readers)["air_temperature"]
+    onto = weights(LatLonGrid.from_centres(*known.layout.grid.axes()), BOX)
+    expected = regrid(plain_mean(known, files, "air_temperature"), onto)[0].compute()
+    assert np.isfinite(expected).sum() > BOX.n_cell / 2
+    assert made.tobytes() == expected.tobytes()
+
+
+def test_a_source_that_does_not_reach_the_domain_has_no_value(tmp_path, readers):
+    spain = load_domain("box:40,40.4,-4,-3.6")
+    with pytest.raises(SourceError, match="has no value anywhere in box:40"):
+        forcing.of_product(spain, NLDAS, DAY, day_of_files(tmp_path), readers)
 
 
 def test_an_empty_field_is_told(tmp_path, readers):

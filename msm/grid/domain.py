@@ -109,10 +109,6 @@ class Domain:
         """Take the cells' values (..., n_cell) from maps on the window (..., rows, cols)."""
         return window[..., self.row - self.window.row0, self.col - self.window.col0]
 
-    def from_global(self, field: NDArray[Value]) -> NDArray[Value]:
-        """Take the cells' values (n_cell,) from a field on the whole M09 grid."""
-        return field[self.row, self.col]
-
 
 @lru_cache(maxsize=1)
 def land_fraction() -> NDArray[np.uint8]:

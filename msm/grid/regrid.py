@@ -119,7 +119,7 @@ class Weights:
 
     @property
     def needed(self) -> tuple[slice, slice]:
-        """Smallest block of source rows and columns that has all the weight."""
+        """Smallest block of source rows and columns that has all the weight, one at least."""
         return _needed(self.rows), _needed(self.cols)
 
     def within(self, block: tuple[slice, slice]) -> Weights:
@@ -146,7 +146,7 @@ class Weights:
 
 def _needed(weight: sparse.csr_array) -> slice:
     used = weight.indices
-    return slice(int(used.min()), int(used.max()) + 1) if used.size else slice(0, 0)
+    return slice(int(used.min()), int(used.max()) + 1) if used.size else slice(0, 1)
 
 
 def weights(source: LatLonGrid, domain: Domain) -> Weights:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import numpy as np
 
@@ -42,7 +43,16 @@ KEPT_BYTES = 256 * 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt, malloc.h of the GNU C library."""
 
-Names = tuple[str, ...] | None
+
+@dataclass(frozen=True)
+class _Request:
+    """What to read of which granule."""
+
+    short_name: str
+    version: str
+    path: Path
+    names: tuple[str, ...] | None
+    window: GridWindow | None
 
 
 @dataclass(frozen=True)
@@ -75,34 +85,30 @@ def _packed(reading: Reading, folder: Path) -> _Parcel:
     if not any(field.size for field in reading.fields.values()):
         return _Parcel(reading)
     places = []
+    path = folder / uuid4().hex
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        with path.open("xb") as file:
             for name, field in reading.fields.items():
                 start = file.seek(-file.tell() % ALIGNMENT, os.SEEK_CUR)
                 file.write(np.ascontiguousarray(field).data)
                 places.append((name, field.dtype, field.shape, start))
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise MsmError(
-            f"{folder} has no room for what was read ({error.strerror}): make some, or set TMPDIR "
-            "to a folder that has."
+            f"What was read cannot be put into {folder} ({error.strerror}): make room there, or "
+            "set TMPDIR to another folder."
         ) from error
-    return _Parcel(replace(reading, fields={}), Path(file.name), tuple(places))
+    return _Parcel(replace(reading, fields={}), path, tuple(places))
 
 
-def _read(
-    short_name: str,
-    version: str,
-    path: Path,
-    names: Names,
-    window: GridWindow | None,
-    limit: float,
-    folder: Path,
-) -> _Parcel:
+def _read(request: _Request, limit: float, folder: Path) -> _Parcel:
+    path = request.path
     # The alarm's default is to end the process: it strikes in the midst of the library too, where
     # no thread or handler of Python would get its turn.
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        reading = product(short_name, version).read(path, names, window)
+        known = product(request.short_name, request.version)
+        reading = known.read(path, request.names, request.window)
     except SURPRISES as error:
         raise GranuleError(
             f"{path.name} cannot be read ({type(error).__name__}: {error}): it is fetched again; "
@@ -142,15 +148,12 @@ class Pending:
     """A granule that is being read."""
 
     _readers: Readers
-    _product: Product
-    _path: Path
-    _names: Names
-    _window: GridWindow | None
+    _request: _Request
     _pool: ProcessPoolExecutor
     _future: Future[_Parcel] | None
 
     def result(self) -> Reading:
-        """Wait for the reading.
+        """Wait for the reading, once: what it takes up on disk is freed.
 
         Raises
         ------
@@ -164,9 +167,7 @@ class Pending:
             pass
         # Some granule took its process down, and with it the others' answers: this one is read
         # alone, which tells whether it was the one.
-        return self._readers._alone(
-            self._pool, self._product, self._path, self._names, self._window
-        )
+        return self._readers._alone(self._pool, self._request)
 
 
 class Readers:
@@ -208,11 +209,13 @@ class Readers:
     ) -> Pending:
         """Start reading one granule; `names` and `window` as in `Product.read`."""
         chosen = None if names is None else tuple(names)
+        layout = product.layout
+        request = _Request(layout.product, layout.version, path, chosen, window)
         try:
-            future = self._send(product, path, chosen, window)
+            future = self._send(request)
         except BrokenProcessPool:
             future = None
-        return Pending(self, product, path, chosen, window, self._pool, future)
+        return Pending(self, request, self._pool, future)
 
     def each(
         self,
@@ -256,30 +259,18 @@ class Readers:
                 found[path] = str(error)
         return found
 
-    def _send(
-        self, product: Product, path: Path, names: Names, window: GridWindow | None
-    ) -> Future[_Parcel]:
-        layout, folder = product.layout, Path(self._folder.name)
-        return self._pool.submit(
-            _read, layout.product, layout.version, path, names, window, self._limit, folder
-        )
+    def _send(self, request: _Request) -> Future[_Parcel]:
+        return self._pool.submit(_read, request, self._limit, Path(self._folder.name))
 
-    def _alone(
-        self,
-        broken: ProcessPoolExecutor,
-        product: Product,
-        path: Path,
-        names: Names,
-        window: GridWindow | None,
-    ) -> Reading:
+    def _alone(self, broken: ProcessPoolExecutor, request: _Request) -> Reading:
         if self._pool is broken:
             self._start()
         try:
-            return self._send(product, path, names, window).result().opened()
+            return self._send(request).result().opened()
         except BrokenProcessPool:
             self._start()
             raise GranuleError(
-                f"{path.name} takes down the process that reads it (a crash of the HDF5 library, "
-                f"or no end within {self._limit:.0f} s): it is fetched again; if it comes back the "
-                "same, the provider has to mend it."
+                f"{request.path.name} takes down the process that reads it (a crash of the HDF5 "
+                f"library, or no end within {self._limit:.0f} s): it is fetched again; if it comes "
+                "back the same, the provider has to mend it."
             ) from None

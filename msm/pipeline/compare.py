@@ -34,9 +34,10 @@ def compare(run: Run, day: date, soil_moisture: NDArray[np.float32]) -> Comparis
     files = fetch_newest(run, SATELLITE, midnight(day), midnight(day))
     if not files:
         return Comparison(None, 0, None, None, None)
-    reading = run.readers.submit(SATELLITE, files[0].path).result()
-    retrieved = run.domain.from_global(reading.fields["soil_moisture_am"]).astype(np.float64)
-    both = run.domain.from_global(good(reading, "_am", "recommended")) & np.isfinite(soil_moisture)
+    window = run.domain.window.slices
+    reading = run.readers.submit(SATELLITE, files[0].path, window=window).result()
+    retrieved = run.domain.from_map(reading.fields["soil_moisture_am"]).astype(np.float64)
+    both = run.domain.from_map(good(reading, "_am", "recommended")) & np.isfinite(soil_moisture)
     name = files[0].granule.name
     if both.sum() < 2:
         return Comparison(name, int(both.sum()), None, None, None)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from dask import array as da
@@ -137,6 +139,41 @@ def test_longitudes_from_0_to_360_are_the_same_places():
     )
 
 
+@given(
+    step=st.sampled_from([0.125, 0.25, 0.6]),
+    lat0=st.floats(30.0, 43.0),
+    lon0=st.floats(-110.0, -90.0),
+    turn=st.sampled_from([0.0, 360.0]),
+    descending=st.booleans(),
+)
+def test_the_block_that_is_needed_gives_the_same_bits_as_the_whole(
+    step, lat0, lon0, turn, descending
+):
+    source = grid(lat0, lon0 + turn, rows=30, cols=40, step=step, descending=descending)
+    rng = np.random.default_rng(0)
+    field = rng.normal(size=(30, 40))
+    field[rng.random(field.shape) < 0.2] = np.nan
+    onto = weights(source, BOX)
+    part = onto.within(onto.needed)
+    whole, less = values_of(field, onto), values_of(field[onto.needed], part)
+    assert [a.tobytes() for a in whole] == [a.tobytes() for a in less]
+
+
+def test_of_a_source_from_0_to_360_both_ends_are_needed_around_greenwich():
+    whole = LatLonGrid.from_centres(np.arange(-89.5, 90), np.arange(0.5, 360))
+    rows, cols = weights(whole, load_domain("box:50,54,-4,2")).needed
+    assert cols == slice(0, 360)
+    assert rows == slice(139, 144)
+
+
+def test_of_a_source_elsewhere_nothing_is_needed():
+    onto = weights(grid(lat0=-40.0), BOX)
+    assert onto.needed[0] == slice(0, 1)
+    values, fraction = values_of(np.ones((12, 16))[onto.needed], onto.within(onto.needed))
+    assert np.isnan(values).all()
+    assert (fraction == 0).all()
+
+
 def test_dask_chunks_along_time_change_nothing():
     hours = np.random.default_rng(0).normal(size=(6, 12, 16))
     onto = weights(grid(), BOX)
@@ -154,6 +191,21 @@ def test_a_field_of_another_grid_is_refused():
 def test_uneven_axes_are_refused():
     with pytest.raises(MsmError, match="latitude axis is not evenly spaced"):
         LatLonGrid.from_centres(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0]))
+
+
+edges = st.lists(st.floats(-100, 100), min_size=2, max_size=12, unique=True).map(sorted)
+
+
+@given(source=edges, target=edges, turned=st.booleans(), other_turned=st.booleans())
+def test_overlaps_are_those_of_each_pair_of_intervals(source, target, turned, other_turned):
+    source, target = np.array(source[:: -1 if turned else 1]), np.array(target)
+    if other_turned:
+        target = target[::-1]
+    expected = [
+        [max(0.0, min(max(t), max(s)) - max(min(t), min(s))) for s in pairwise(source)]
+        for t in pairwise(target)
+    ]
+    np.testing.assert_array_equal(overlap(source, target).toarray(), expected)
 
 
 def test_overlaps_of_intervals_in_either_direction():

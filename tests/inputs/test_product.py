@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msm.grid.ease import M09
-from msm.inputs.placement import span
 from msm.inputs.product import GranuleError, LayoutError
 from msm.inputs.registry import identify, product
 
@@ -125,6 +125,88 @@ def test_soil_water_becomes_soil_moisture(tmp_path):
     np.testing.assert_allclose(reading.fields["soil_moisture_0_10cm"], 0.25)
 
 
+def windows(layout):
+    def within(size):
+        return st.tuples(st.integers(0, size), st.integers(0, size)).map(sorted)
+
+    return st.tuples(within(layout.grid.rows), within(layout.grid.cols)).map(
+        lambda cuts: tuple(slice(*cut) for cut in cuts)
+    )
+
+
+def check_windows(known, path):
+    """Hold windows of all sizes, empty ones too, against the whole."""
+    whole = known.read(path).fields
+
+    @settings(max_examples=15)
+    @given(window=windows(known.layout))
+    def check(window):
+        part = known.read(path, window=window).fields
+        assert part.keys() == whole.keys()
+        for name, field in part.items():
+            assert field.dtype == whole[name].dtype
+            np.testing.assert_array_equal(field, whole[name][..., *window])
+
+    check()
+
+
+def test_a_window_is_the_slice_of_the_whole(tmp_path, rain):
+    """A turned granule that is smaller than its grid, whole ones, and one of several times."""
+    check_windows(IMERG, write(tmp_path, IMERG, {"precipitation": rain}, *BOX))
+    field = np.arange(224 * 464, dtype=np.float32).reshape(224, 464)
+    field[:100, :200] = NOAH.layout.variables[0].fill
+    check_windows(NOAH, write(tmp_path, NOAH, {"soil_moisture_0_10cm": field}))
+    check_windows(MERRA, merra(tmp_path, range(30, 1440, 60)))
+
+
+@pytest.mark.parametrize(
+    ("short_name", "version", "name"),
+    [
+        ("NLDAS_FORA0125_H", "002", "NLDAS_FORA0125_H.A20230101.0000.002.grb.SUB.nc4"),
+        ("GLDAS_NOAH025_3H", "2.1", "GLDAS_NOAH025_3H.A20150101.0000.021.nc4"),
+        (
+            "GPM_3IMERGHH",
+            "03",
+            "3B-HHR.MS.MRG.3IMERG.20160101-S000000-E002959.0000.V03D.HDF5",
+        ),
+        ("SPL4SMAU", "008", "SMAP_L4_SM_aup_20200128T150000_Vv4030_north_america_subset.h5"),
+        ("SPL3SMP", "003", "SMAP_L3_SM_P_20150401_R13080_001.h5"),
+        ("SPL2SMP_NRT", "107", "SMAP_L2_SM_P_NRT_24342_A_20190822T224858_N16023_002.h5"),
+    ],
+)
+def test_a_window_of_a_real_granule_is_the_slice_of_the_whole(real_data, short_name, version, name):
+    check_windows(product(short_name, version), real_data / "granules" / name)
+
+
+def test_what_lies_outside_the_window_is_not_read(tmp_path):
+    path = tmp_path / "broken.nc"
+    write(tmp_path, NOAH, SOIL).rename(path)
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.renameVariable("SoilM_0_10cm", "whole")
+        dataset.createVariable(
+            "SoilM_0_10cm",
+            "f4",
+            ("time", "lat", "lon"),
+            compression="zlib",
+            chunksizes=(1, 112, 464),
+        )[:] = 25.0
+    with h5py.File(path) as file:
+        north = file["SoilM_0_10cm"].id.get_chunk_info(1)
+    with path.open("r+b") as file:
+        file.seek(north.byte_offset)
+        file.write(bytes(north.size))
+    south = NOAH.read(path, window=(slice(0, 112), slice(0, 464)))
+    np.testing.assert_allclose(south.fields["soil_moisture_0_10cm"], 0.25)
+    with pytest.raises(GranuleError, match="breaks while it is read"):
+        NOAH.read(path)
+
+
+def test_a_window_does_not_excuse_another_grid(tmp_path):
+    path = shift(write(tmp_path, NOAH, SOIL), "lat", 0.0625)
+    with pytest.raises(LayoutError, match="the axis 'lat' is not the one of NLDAS_NOAH"):
+        NOAH.read(path, window=(slice(0, 10), slice(0, 10)))
+
+
 def shift(path, axis, by):
     with netCDF4.Dataset(path, "a") as dataset:
         dataset[axis][:] = dataset[axis][:] + by
@@ -158,20 +240,6 @@ def test_a_window_between_the_cells_of_ease_2_is_refused(tmp_path):
     path = write(tmp_path, L4, fields, *BOX, minutes=(-64.184 / 60,))
     with pytest.raises(LayoutError, match="the axis 'x' is not the one of SPL4SMGP"):
         L4.read(shift(path, "x", M09.cell_size / 2))
-
-
-@given(
-    window=st.tuples(st.integers(0, 463), st.integers(0, 463)).map(sorted),
-    rounding=st.floats(-0.009, 0.009),
-    shift=st.floats(0.02, 0.98),
-)
-def test_an_axis_is_placed_where_it_lies_and_nowhere_in_between(window, rounding, shift):
-    first, last = window
-    whole = NOAH.layout.grid.axes()[1]
-    axis = whole[first : last + 1]
-    assert span(axis + 0.125 * rounding, whole) == slice(first, last + 1)
-    assert span(axis + 0.125 * shift, whole) is None
-    assert span(np.append(axis, axis[-1] + 0.25), whole) is None
 
 
 def replace(path, name, dtype, value, dims):

@@ -7,14 +7,18 @@ import textwrap
 import time
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
+from pathlib import Path
 
 import netCDF4
+import numpy as np
 import pytest
 
+from msm.errors import MsmError
 from msm.inputs.nldas import FORA0125_H_002 as NLDAS
 from msm.inputs.nldas import FORA0125_H_2_0
 from msm.inputs.product import GranuleError, Product
-from msm.inputs.readers import Readers, _read
+from msm.inputs.readers import Readers, _read, _Request
+from msm.inputs.smap_l3 import SPL3SMP_003
 from msm.sandbox.weather import NORTH_AMERICA
 from msm.sandbox.writer import write_granule
 
@@ -26,6 +30,65 @@ def test_a_granule_is_read_in_another_process(real_data, readers):
     reading = readers.submit(NLDAS, path, ["air_temperature"]).result()
     assert set(reading.fields) == {"air_temperature"}
     assert reading.time == NLDAS.read(path, ()).time
+
+
+def test_a_reading_is_the_same_from_another_process(real_data, readers):
+    """Flags and measurements of a window, whose rows do not follow each other in the whole."""
+    path = real_data / "granules" / "SMAP_L3_SM_P_20150401_R13080_001.h5"
+    window = slice(45, 116), slice(101, 248)
+    here, there = (
+        SPL3SMP_003.read(path, window=window),
+        readers.submit(SPL3SMP_003, path, window=window).result(),
+    )
+    assert (there.time, there.version) == (here.time, here.version)
+    assert there.fields.keys() == here.fields.keys()
+    assert {field.dtype.kind for field in there.fields.values()} == {"f", "u"}
+    for name, field in there.fields.items():
+        assert field.dtype == here.fields[name].dtype
+        np.testing.assert_array_equal(field, here.fields[name])
+        assert field.flags.aligned
+        assert field.flags.writeable
+
+
+def test_an_empty_window_comes_back_empty(real_data, readers):
+    reading = readers.submit(
+        NLDAS, real_data / "granules" / NAME, ["air_temperature"], (slice(0, 0), slice(3, 7))
+    ).result()
+    assert reading.fields["air_temperature"].shape == (0, 4)
+
+
+def test_granules_are_read_in_order_and_only_a_few_ahead(tmp_path):
+    layout = FORA0125_H_2_0.layout
+    hours = [datetime(2016, 4, 1, hour, tzinfo=UTC) for hour in range(8)]
+    for hour in hours:
+        field = np.full((224, 464), 280.0 + hour.hour)
+        path = tmp_path / layout.file_name.format(time=hour)
+        write_granule(path, layout, hour, {"air_temperature": field}, NORTH_AMERICA)
+    asked = []
+
+    def paths():
+        for hour in hours:
+            asked.append(hour)
+            yield tmp_path / layout.file_name.format(time=hour)
+
+    with Readers(1) as pool:
+        folder = Path(pool._folder.name)
+        readings = pool.each(FORA0125_H_2_0, paths(), ["air_temperature"])
+        for number, reading in enumerate(readings, start=1):
+            assert reading.time == hours[number - 1]
+            assert (reading.fields["air_temperature"] == 279 + number).all()
+            assert len(asked) <= number + 1
+            assert len(list(folder.iterdir())) <= 1
+        assert number == len(hours)
+        assert list(folder.iterdir()) == []
+    assert not folder.exists()
+
+
+def test_a_full_disk_is_not_the_granules_fault(real_data, tmp_path):
+    request = _Request("NLDAS_FORA0125_H", "002", real_data / "granules" / NAME, None, None)
+    with pytest.raises(MsmError, match=r"cannot be put into .*: make room there") as raised:
+        _read(request, 10.0, tmp_path / "gone")
+    assert not isinstance(raised.value, GranuleError)
 
 
 def test_problems_are_told_by_file(real_data, readers, tmp_path):
@@ -86,7 +149,7 @@ def test_a_surprise_is_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Product, "read", surprise)
     with pytest.raises(GranuleError, match=r"^a\.nc cannot be read \(OverflowError: too large\)"):
-        _read("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, None, 10.0, tmp_path)
+        _read(_Request("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, None), 10.0, tmp_path)
 
 
 def test_readers_end_when_their_run_is_killed(tmp_path):
@@ -100,6 +163,7 @@ def test_readers_end_when_their_run_is_killed(tmp_path):
             if __name__ == "__main__":
                 with Readers(1) as readers:
                     print(readers._pool.submit(os.getpid).result(), flush=True)
+                    print(readers._folder.name, flush=True)
                     time.sleep(60)
             """
         )
@@ -113,11 +177,14 @@ def test_readers_end_when_their_run_is_killed(tmp_path):
         text=True,
     ) as run:
         reader = int(run.stdout.readline())
+        folder = Path(run.stdout.readline().strip())
+        assert folder.is_dir()
         run.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while _alive(reader) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(reader)
+    assert not folder.exists()
 
 
 def _alive(pid):
