@@ -113,7 +113,7 @@ def draw(first: Run, maps: dict[str, NDArray[np.float64]], path: Path) -> None:
     panels: list[tuple[str, NDArray[np.float64], dict[str, Any]]] = [
         (name, one, {"cmap": wet, "vmin": SHOWN[0], "vmax": SHOWN[1]}),
         (other_name, other, {"cmap": wet, "vmin": SHOWN[0], "vmax": SHOWN[1]}),
-        ("difference", other - one, {"cmap": "BrBG", "vmin": -0.03, "vmax": 0.03}),
+        ("difference", other - one, {"cmap": "BrBG", "vmin": -0.01, "vmax": 0.01}),
     ]
     figure, rows = plt.subplots(3, 1, figsize=(8, 12.6), constrained_layout=True)
     extent = [first.domain.x[0], first.domain.x[-1], first.domain.y[-1], first.domain.y[0]]
