@@ -125,6 +125,8 @@ class GlobalWeather:
             clay=clay,
             temperature=lambda time: self._daily_temperature(time, lat, lon),
             rain=lambda time: reaching_ground(rain_rate(self.seed, time, lat, lon)),
+            # Fewer days and looks at the rain than over North America: the globe is large.
+            # Only frozen ground, where nothing is retrieved, remembers its start: 0.01 m3 m-3.
             memory_days=45,
             rain_hours=6,
         )
