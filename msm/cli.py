@@ -201,7 +201,7 @@ def demo(
 def serve(
     root: Annotated[Path, typer.Option(help="Where granules and the certificate are kept.")],
     weather: Annotated[
-        str, typer.Option(help="`synthetic`, or a table of daily values to replay.")
+        str, typer.Option(help="`synthetic`, `global`, or a table of daily values to replay.")
     ] = "synthetic",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
 ) -> None:

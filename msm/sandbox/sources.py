@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msm.errors import MsmError
+from msm.sandbox.global_weather import GlobalWeather
 from msm.sandbox.replay import ReplayWeather
 from msm.sandbox.synthetic import SyntheticWeather
 from msm.sandbox.weather import Weather
+
+MADE_UP: dict[str, Callable[[int], Weather]] = {
+    "synthetic": SyntheticWeather,
+    "global": GlobalWeather,
+}
 
 
 def load_weather(source: str) -> Weather:
@@ -16,19 +23,20 @@ def load_weather(source: str) -> Weather:
     Parameters
     ----------
     source
-        `synthetic`, `synthetic:SEED`, or the path of a table of daily values at points.
+        `synthetic` or `synthetic:SEED` (made up, of North America), `global` or `global:SEED` (made
+        up, of the globe), or the path of a table of daily values at points.
 
     Raises
     ------
     MsmError
-        If it is neither.
+        If it is none of these.
     """
     kind, _, seed = source.partition(":")
-    if kind == "synthetic" and (not seed or seed.isdigit()):
-        return SyntheticWeather(int(seed or 0))
+    if kind in MADE_UP and (not seed or seed.isdigit()):
+        return MADE_UP[kind](int(seed or 0))
     if Path(source).is_file():
         return ReplayWeather.read(Path(source))
     raise MsmError(
-        f"There is no weather {source!r}: use 'synthetic', 'synthetic:SEED' with a whole number, "
-        "or the path of a table such as conus_v4f1.nc."
+        f"There is no weather {source!r}: use 'synthetic' (North America) or 'global', each with "
+        "or without ':SEED', a whole number, or the path of a table such as conus_v4f1.nc."
     )

@@ -137,7 +137,7 @@ def test_another_table_is_refused(table, tmp_path, change, complaint):
         load_weather(str(path))
 
 
-@pytest.mark.parametrize("source", ["no such", "synthetic:x", "/no/such/table.nc"])
+@pytest.mark.parametrize("source", ["no such", "synthetic:x", "global:-1", "/no/such/table.nc"])
 def test_unknown_weather_is_refused(source):
     with pytest.raises(MsmError, match="There is no weather"):
         load_weather(source)

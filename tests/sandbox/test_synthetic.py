@@ -13,7 +13,7 @@ from msm.sandbox.air import STEPS, saturation_humidity
 from msm.sandbox.orbit import seen
 from msm.sandbox.storms import storms_at
 from msm.sandbox.synthetic import SyntheticWeather
-from msm.sandbox.weather import FLAG_FILL, NORTH_AMERICA, region
+from msm.sandbox.weather import NORTH_AMERICA, region
 
 LAT, LON = np.linspace(25.5, 52.5, 28), np.linspace(-124.5, -67.5, 58)
 DAY = date(2024, 5, 17)
@@ -141,30 +141,6 @@ def test_swaths_come_back_within_days(half, within):
     assert all(views[start : start + within].any(axis=0).all() for start in range(16 - within))
     # The ground track repeats after eight days.
     assert (views[:8] == views[8:]).mean() > 0.999
-
-
-@pytest.mark.parametrize("grid", [M36, M09], ids=["M36", "M09"])
-@pytest.mark.parametrize("day", [date(2024, 1, 20), date(2024, 7, 20)], ids=str)
-def test_retrievals_and_flags_agree(weather, grid, day):
-    fields = weather.satellite(day, grid, "pm")
-    quality, surface = fields["retrieval_qual_flag"], fields["surface_flag"]
-    retrieved = np.isfinite(fields["soil_moisture"])
-    observed = quality != FLAG_FILL
-    rows, cols = region(grid, NORTH_AMERICA)
-    assert quality.shape == (rows.stop - rows.start, cols.stop - cols.start)
-    np.testing.assert_array_equal(observed, surface != FLAG_FILL)
-    np.testing.assert_array_equal(observed & (quality & 6 == 0), retrieved)
-    recommended = observed & (quality & 1 == 0)
-    assert set(np.unique(quality[recommended])) <= {0, 8}
-    assert (surface[recommended] == 0).all()
-    values = fields["soil_moisture"][retrieved]
-    assert values.min() >= 0.02
-    assert values.max() <= 0.6
-    dense = retrieved & (fields["vegetation_water_content"] > 5)
-    assert (surface[dense] & 1024 > 0).all()
-    frozen = observed & (surface & 256 > 0)
-    assert not retrieved[frozen].any()
-    assert frozen.any() == (day.month == 1)
 
 
 def test_soils_are_fractions(weather):
