@@ -46,6 +46,11 @@ def prepare(folder: Path) -> dict[str, Settings]:
     sites = {}
     with start(folder / "sandbox", "global") as sandbox:
         for name in ("SPL4SMGP", "GLDAS and IMERG"):
+            if name != "SPL4SMGP":
+                stamp = SMAP_L4.layout.stamps(DAY)[0]
+                sandbox.withhold(
+                    SMAP_L4.layout.file_name.format(time=stamp, release="Vv8011", counter="001")
+                )
             site = folder / name.replace(" ", "-")
             settings = logged_in(sandbox, site, spin_up_days=0)
             settings = settings.model_copy(update={"domain": "global"})
@@ -53,10 +58,6 @@ def prepare(folder: Path) -> dict[str, Settings]:
                 gather(run, DAY, DAY)
                 stored_statics(run)
             sites[name] = settings.model_copy(update={"mirror": site / "work" / "granules"})
-            stamp = SMAP_L4.layout.stamps(DAY)[0]
-            sandbox.withhold(
-                SMAP_L4.layout.file_name.format(time=stamp, release="Vv8011", counter="001")
-            )
     return sites
 
 

@@ -131,7 +131,7 @@ def fit(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Check
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     card = _card(recipe, recipe_text, pixels, error)
-    x = torch.from_numpy(_normalised(card, pixels))
+    x = torch.from_numpy(normalised(card, pixels))
     y = torch.from_numpy((pixels.target - card.target.mean) / card.target.std).float()
     network = SoilMoistureLSTM(x.shape[2], recipe.hidden_size, recipe.dropout).train()
     optimiser = torch.optim.AdamW(
@@ -283,7 +283,7 @@ def _spec(name: str, units: str, log: bool, values: npt.NDArray[np.float32]) -> 
     )
 
 
-def _normalised(card: Card, pixels: Pixels) -> npt.NDArray[np.float32]:
+def normalised(card: Card, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return the network's inputs, shape (n_cell, n_day, n_input)."""
     shape = pixels.target.shape
     statics = {name: np.broadcast_to(v[:, None], shape) for name, v in pixels.statics.items()}

@@ -41,7 +41,7 @@ def test_the_shipped_checkpoint_in_the_year_after_its_training(
 ):
     """The daily service over one year after one of spin-up, beside hydroDL for the same cells."""
     with torch.no_grad():
-        _, carried = network(torch.from_numpy(fitting._normalised(CARD, training_year)))
+        _, carried = network(torch.from_numpy(fitting.normalised(CARD, training_year)))
     state = State(*(part.numpy().astype(np.float16) for part in carried))
     year = pixels.between(date(2016, 4, 1), date(2017, 3, 31))
     predicted, _ = predict(CHECKPOINT, year, state)
@@ -64,7 +64,7 @@ def test_the_shipped_checkpoint_in_the_year_after_its_training(
 def test_a_year_of_spin_up_settles_the_state(training_year: Pixels, network: SoilMoistureLSTM):
     """A state that had counted the days since its cold start would be another one a year later."""
     some = training_year.at(np.arange(0, training_year.n_cell, 8))
-    x = torch.from_numpy(fitting._normalised(CARD, some))
+    x = torch.from_numpy(fitting.normalised(CARD, some))
     with torch.no_grad():
         first, state = network(x)
         second, (_, c) = network(x, state)
