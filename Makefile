@@ -13,7 +13,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global memory results checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,8 +42,20 @@ lint: $(READY)  ## check style, docstrings, types and the rooms
 replay: $(READY)  ## publish two months from real input and compare with SMAP
 	$(BIN)/python -m benchmarks.replay
 
-bench: $(READY)  ## measure regridding and one day against their floors
+bench: $(READY)  ## measure reading, regridding and one day against their peers and floors
 	$(BIN)/python -m benchmarks.bench
+
+second: $(READY)  ## make a week of the replay from the second source and compare (after replay)
+	$(BIN)/python -m benchmarks.second_source
+
+global: $(READY)  ## make one global day, and measure what a day costs against its cells
+	$(BIN)/python -m benchmarks.global_day
+
+memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
+	$(BIN)/python -m benchmarks.carried_state
+
+results: $(READY)  ## write docs/results.md from what replay, bench, second, global and memory measured
+	$(BIN)/python -m benchmarks.report
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
 	$(BIN)/python -m msm.training.fit msm/training/recipes/first.toml ../shared/data build/checkpoint/first.json

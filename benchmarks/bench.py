@@ -11,12 +11,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import one_day, regridding
+from benchmarks import one_day, reading, regridding
 
 
 def main() -> None:
-    """Run both benchmarks and print their tables."""
-    result = {"regridding": regridding.measure(), "one CONUS day": one_day.measure()}
+    """Run the benchmarks and print their tables."""
+    result = {
+        "reading": reading.measure(Path("../shared/data/granules")),
+        "regridding": regridding.measure(),
+        "one CONUS day": one_day.measure(),
+    }
     folder = Path("build/bench")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -1,42 +1,169 @@
-"""Write docs/results.md from what the last `make replay` and `make bench` measured."""
+"""Write docs/results.md from what the programs of this folder measured last: `make results`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-REPLAY, BENCH = Path("build/replay/replay.json"), Path("build/bench/bench.json")
+BUILD = Path("build")
+MEASURED = {
+    "replay": BUILD / "replay" / "replay.json",
+    "bench": BUILD / "bench" / "bench.json",
+    "second": BUILD / "second-source" / "second_source.json",
+    "globe": BUILD / "global" / "global.json",
+    "memory": BUILD / "bench" / "carried_state.json",
+}
 TEMPLATE = Path("benchmarks/results.template.md")
 PAGE = Path("docs/results.md")
 
 
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def replay_table(replay: dict[str, Any]) -> str:
-    """Return the skill of the maps and the baselines as a Markdown table."""
-    rows = [
-        "| 2016-04-01..2016-05-31 | R | RMSE | ubRMSE | bias | cells | cell-days |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    rows += [
-        f"| {name} | {row['r']:.3f} | {row['rmse']:.4f} | {row['ubrmse']:.4f} "
-        f"| {row['bias']:+.4f} | {row['cells']} | {row['cell_days']} |"
-        for name, row in replay["median over cells"].items()
-    ]
-    return "\n".join(rows)
+    """Return the skill of the maps and the baselines."""
+    return _table(
+        (f"{replay['first']}..{replay['last']}", "R", "RMSE", "ubRMSE", "bias", "cells", "days"),
+        (
+            (
+                name,
+                f"{row['r']:.3f}",
+                f"{row['rmse']:.4f}",
+                f"{row['ubrmse']:.4f}",
+                f"{row['bias']:+.4f}",
+                str(row["cells"]),
+                str(row["cell_days"]),
+            )
+            for name, row in replay["median over cells"].items()
+        ),
+    )
 
 
-def page(replay: dict[str, Any], bench: dict[str, Any]) -> str:
+def reading_table(reading: dict[str, Any]) -> str:
+    """Return what reading costs, product by product."""
+    return _table(
+        ("product", "MB", "msm, MB/s", "/ h5py", "whole file / h5py", "x xarray"),
+        (
+            (
+                name,
+                f"{row['MB each']:.1f}",
+                f"{row['msm, MB/s']:.0f}",
+                f"{row['msm / h5py']:.0%}",
+                f"{row['whole, one process: msm / h5py']:.0%}",
+                f"{row['times as fast as xarray']:.1f}" if row["times as fast as xarray"] else "-",
+            )
+            for name, row in reading.items()
+        ),
+    )
+
+
+def second_tables(second: dict[str, Any]) -> dict[str, str]:
+    """Return how a day of the second source differs from the first's."""
+    last = second["days"][-1]
+    columns = ("mean", "standard deviation", "95 % of cells within", "largest", "R")
+    rows = {
+        f"soil moisture, {second['days'][0]}": second["soil moisture, second minus first"][
+            second["days"][0]
+        ],
+        f"soil moisture, {last}": second["soil moisture, second minus first"][last],
+        **{f"{name}, {last}": row for name, row in second["forcing, second minus first"].items()},
+    }
+    skill = second["against SMAP, median over cells"]
+    return {
+        "second_table": _table(
+            ("SPL4SMGP minus NLDAS", *columns),
+            ((name, *(f"{row[column]:.4g}" for column in columns)) for name, row in rows.items()),
+        ),
+        "second_flags": _table(
+            ("made from", "status", "flagged `lower_tier`", "RMSE", "bias"),
+            (
+                (
+                    name,
+                    row["status"],
+                    f"{row['flagged lower_tier']:.0%}",
+                    f"{skill[name]['rmse']:.4f}",
+                    f"{skill[name]['bias']:+.4f}",
+                )
+                for name, row in second["status and flags"].items()
+            ),
+        ),
+        "second_first": second["days"][0],
+        "second_last": last,
+    }
+
+
+def global_tables(globe: dict[str, Any]) -> dict[str, str]:
+    """Return what a global day costs, and what a day costs against its cells."""
+    steps = ("forcing", "network", "publish")
+
+    def row(name: str, made: dict[str, Any]) -> tuple[str, ...]:
+        return (
+            name,
+            f"{made['cells']:,}",
+            *(f"{made['seconds'][step]:.1f}" for step in steps),
+            f"{made['day']:.1f}",
+            f"{1e6 * made['day'] / made['cells']:.0f}",
+            f"{made['peak memory, GiB']:.1f}",
+        )
+
+    head = ("", "cells", *(f"{step}, s" for step in steps), "day, s", "s per million", "GiB")
+    return {
+        "global_table": _table(head, (row(*day) for day in globe["one global day"].items())),
+        "cells_table": _table(head, (row(*day) for day in globe["against cells"].items())),
+    }
+
+
+def memory_tables(memory: dict[str, Any]) -> dict[str, str]:
+    """Return what rounding the state does, and what is left of a cold start."""
+    columns = ("root mean square", "99 % within", "largest")
+    return {
+        "memory_cells": str(memory["cells"]),
+        "precision_table": _table(
+            ("state kept in", "bytes a cell", *columns, "after 30 days: rms"),
+            (
+                (
+                    name,
+                    str(row["bytes a cell"]),
+                    *(f"{row['after 365 days'][column]:.1e}" for column in columns),
+                    f"{row['after 30 days']['root mean square']:.1e}",
+                )
+                for name, row in memory["precision"].items()
+            ),
+        ),
+        "overlap_table": _table(
+            ("days", *columns),
+            (
+                (days, *(f"{row[column]:.4f}" for column in columns))
+                for days, row in memory["overlap"].items()
+            ),
+        ),
+    }
+
+
+def page(
+    replay: dict[str, Any],
+    bench: dict[str, Any],
+    second: dict[str, Any],
+    globe: dict[str, Any],
+    memory: dict[str, Any],
+) -> str:
     """Return the whole page."""
-    cost, regridding, day = replay["cost"], bench["regridding"], bench["one CONUS day"]
-    seconds = "\n".join(f"| {n} | {s:.2f} |" for n, s in regridding["seconds"].items())
-    errors = ", ".join(f"{n} {e:.0e}" for n, e in regridding["conservation error"].items())
+    regridding, day = bench["regridding"], bench["one CONUS day"]
     return TEMPLATE.read_text().format(
         replay_table=replay_table(replay),
-        **cost,
-        regridding_table=seconds,
+        **replay["cost"],
+        reading_table=reading_table(bench["reading"]),
+        regridding_table=_table(
+            ("", "s"), ((name, f"{s:.2f}") for name, s in regridding["seconds"].items())
+        ),
         times_xarray_regrid=regridding["times as fast as xarray-regrid"],
         times_rioxarray=regridding["times as fast as rioxarray"],
-        errors=errors,
+        errors=", ".join(f"{n} {e:.0e}" for n, e in regridding["conservation error"].items()),
         cells=day["cells"],
         granules=day["granules"],
         day=day["seconds of the day"],
@@ -48,10 +175,17 @@ def page(replay: dict[str, Any], bench: dict[str, Any]) -> str:
         rate=day["gflop/s of the square sgemm"],
         write=day["of which write"],
         memory=day["peak memory, GiB"],
+        **second_tables(second),
+        **global_tables(globe),
+        **memory_tables(memory),
     )
 
 
+def main() -> None:
+    """Write the page."""
+    measured = {name: json.loads(path.read_text()) for name, path in MEASURED.items()}
+    PAGE.write_text(page(**measured))
+
+
 if __name__ == "__main__":
-    measured = json.loads(REPLAY.read_text()), json.loads(BENCH.read_text())
-    PAGE.write_text(page(*measured))
-    print(replay_table(measured[0]))
+    main()

@@ -1,4 +1,4 @@
-"""A CONUS day from the second source beside the same day from the first: `make second-source`.
+"""A CONUS day from the second source beside the same day from the first: `make second`.
 
 The chain of `make replay` is taken up again a week before its last day. The sandbox, with the same
 replayed weather, withholds NLDAS, and the daily job makes the week from SPL4SMGP alone. The maps
