@@ -68,14 +68,14 @@ class Work:
     simulated: bool
 
     @property
-    def paths(self) -> list[Path]:
-        """All granules."""
-        return [path for paths in self.days.values() for path in paths]
-
-    @property
-    def stored(self) -> list[str]:
-        """Paths of the variables in the file."""
-        return [v.path for v in self.product.layout.variables if v.name in self.names]
+    def granules(self) -> list[tuple[Path, list[str]]]:
+        """Every granule, and the layout variables that its day takes of it."""
+        known = self.product
+        return [
+            (path, [n for n in self.names if stamp in dict(known.used(n, day))])
+            for day, paths in self.days.items()
+            for stamp, path in zip(known.layout.stamps(day), paths, strict=True)
+        ]
 
 
 def work(known: Product, original: Path, folder: Path, *, simulated: bool) -> Work:
@@ -119,7 +119,7 @@ def onto_cells(work: Work, domain: Domain, readers: Readers) -> None:
         row, col = parent(domain.row, domain.col)
         (row0, row1, col0, col1) = domain.window
         window = slice(row0 // NEST, -(-row1 // NEST)), slice(col0 // NEST, -(-col1 // NEST))
-        for reading in readers.each(work.product, work.paths, work.names, window):
+        for reading in readers.each(work.product, work.granules, window):
             for field in reading.fields.values():
                 field[row - window[0].start, col - window[1].start]
         return
@@ -127,8 +127,9 @@ def onto_cells(work: Work, domain: Domain, readers: Readers) -> None:
         mean_on_cells(domain, work.product, day, work.names, paths, readers)
 
 
-def by_h5py(path: Path, names: list[str]) -> int:
-    """Read variables with nothing around it."""
+def by_h5py(granule: tuple[Path, list[str]]) -> int:
+    """Read variables, given by their paths in the file, with nothing around it."""
+    path, names = granule
     with h5py.File(path) as file:
         return sum(variable.nbytes for variable in [file[name][...] for name in names])
 
@@ -138,11 +139,12 @@ def by_xarray(work: Work, domain: Domain) -> None:
     layout = work.product.layout
     lat, lon = layout.grid.axes()
     rows, cols = weights(LatLonGrid.from_centres(lat, lon), domain).needed
-    group = work.stored[0].rpartition("/")[0]
+    variables = [v for v in layout.variables if v.name in work.names]
+    group = variables[0].path.rpartition("/")[0]
 
     def prepared(dataset: xr.Dataset) -> xr.Dataset:
         fields = {}
-        for variable in (v for v in layout.variables if v.name in work.names):
+        for variable in variables:
             stored = dataset[variable.path.rpartition("/")[2]].variable
             fields[variable.name] = xr.DataArray(stored.data, dims=variable.dims).mean(
                 variable.dims[:-2], skipna=False
@@ -185,25 +187,24 @@ def measure(real: Path) -> dict[str, dict[str, float | str | None]]:
     ):
 
         def row(work: Work) -> dict[str, float | str | None]:
-            files = [work.stored] * len(work.paths)
+            stored = {v.name: v.path for v in work.product.layout.variables}
+            inside = [(path, [stored[n] for n in names]) for path, names in work.granules]
             seconds = medians(
                 {
                     "msm": lambda: onto_cells(work, domain, readers),
-                    "h5py": lambda: list(pool.map(by_h5py, work.paths, files)),
-                    "msm, whole": lambda: [
-                        None for _ in reader.each(work.product, work.paths, work.names)
-                    ],
-                    "h5py, one process": lambda: list(one.map(by_h5py, work.paths, files)),
+                    "h5py": lambda: list(pool.map(by_h5py, inside)),
+                    "msm, whole": lambda: [None for _ in reader.each(work.product, work.granules)],
+                    "h5py, one process": lambda: list(one.map(by_h5py, inside)),
                 },
                 ROUNDS,
             )
             xarray = None
             if work.product.layout.grid.kind == "latlon":
                 xarray = medians({"xarray": lambda: by_xarray(work, domain)}, 1)["xarray"]
-            megabytes = sum(path.stat().st_size for path in work.paths) / 1e6
+            megabytes = sum(path.stat().st_size for path, _ in inside) / 1e6
             return {
-                "granules": len(work.paths),
-                "MB each": megabytes / len(work.paths),
+                "granules": len(inside),
+                "MB each": megabytes / len(inside),
                 "msm, MB/s": megabytes / seconds["msm"],
                 "h5py, MB/s": megabytes / seconds["h5py"],
                 "msm / h5py": seconds["h5py"] / seconds["msm"],

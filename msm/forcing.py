@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from msm.cells import CellFields, Input, fill_from_neighbours
 from msm.errors import MsmError
 from msm.grid.domain import Domain
-from msm.grid.regrid import LatLonGrid, regrid, weights
+from msm.grid.regrid import LatLonGrid, regrid_now, weights
 from msm.inputs.granule import Granule, GranuleFile
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers
@@ -193,7 +193,7 @@ def mean_on_cells(
     Returns
     -------
     dict
-        Canonical fields that every granule has, shape (n_cell,), NaN where there is no value.
+        Canonical fields that no granule lacks, shape (n_cell,), NaN where there is no value.
 
     Raises
     ------
@@ -206,16 +206,19 @@ def mean_on_cells(
         whole = weights(LatLonGrid.from_centres(*product.layout.grid.axes()), domain)
         window = whole.needed
         onto = whole.within(window)
+    stamps = product.layout.stamps(day)
+    derived = [field.name for field in product.derived]
+    used = {name: product.used(name, day) for name in (*names, *derived)}
+    granules = [
+        (path, [name for name in names if any(time == stamp for time, _ in used[name])])
+        for stamp, path in zip(stamps, paths, strict=True)
+    ]
     several = product.layout.times > 1
-    used: dict[str, list[tuple[datetime, int]]] = {}
     totals: dict[str, NDArray[np.float64]] = {}
     counts = Counter[str]()
     # Granule by granule, so that memory does not grow with their number.
-    readings = readers.each(product, paths, names, window)
-    for stamp, reading in zip(product.layout.stamps(day), readings, strict=True):
+    for stamp, reading in zip(stamps, readers.each(product, granules, window), strict=True):
         for name, field in reading.fields.items():
-            if name not in used:
-                used[name] = product.used(name, day)
             for place in (place for time, place in used[name] if time == stamp):
                 values = field[place] if several else field
                 if onto is None:
@@ -231,9 +234,8 @@ def mean_on_cells(
     means = {name: mean for name, mean in totals.items() if counts[name] == len(used[name])}
     if onto is None:
         return {name: mean.astype(np.float32) for name, mean in means.items()}
-    # All at once: they share their mask, and with it the coverage of the cells.
-    values = regrid(np.stack(list(means.values())), onto)[0].compute()
-    return dict(zip(means, values, strict=True))
+    cells, _ = regrid_now(list(means.values()), onto)
+    return dict(zip(means, cells, strict=True))
 
 
 def _checked(

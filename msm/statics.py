@@ -64,10 +64,10 @@ def make(
             )
     fields, filled = fill_from_neighbours(domain, soil)
     halves = (VEGETATION + "_am", VEGETATION + "_pm")
-    paths = [file.path for file in satellite_files]
+    granules = [(file.path, halves) for file in satellite_files]
     passes = [
         domain.from_map(field)
-        for reading in readers.each(satellite, paths, halves, window)
+        for reading in readers.each(satellite, granules, window)
         for field in reading.fields.values()
     ]
     fields[VEGETATION] = _mean(passes, domain.n_cell)

@@ -9,6 +9,7 @@ longitude.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -207,7 +208,7 @@ def regrid(
         shape = (*fields.shape[:-2], weights.row.size)
         return values.reshape(shape), fraction.reshape(shape)
     return da.apply_gufunc(
-        _regrid_block,
+        _regrid_chunk,
         "(y,x)->(cell),(cell)",
         fields,
         weights=weights,
@@ -217,15 +218,25 @@ def regrid(
     )
 
 
-def _regrid_block(
+def _regrid_chunk(
     fields: NDArray[np.floating], weights: Weights, min_valid: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     leading = fields.shape[:-2]
     flat = fields.reshape(-1, *weights.source_shape)
-    values = np.empty((flat.shape[0], weights.row.size), np.float32)
+    values, fraction = regrid_now(flat, weights, min_valid)
+    return values.reshape(*leading, -1), fraction.reshape(*leading, -1)
+
+
+def regrid_now(
+    fields: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+    weights: Weights,
+    min_valid: float = MIN_VALID_FRACTION,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Do as `regrid` in this thread: for a few fields, each (rows, cols), dask costs more."""
+    values = np.empty((len(fields), weights.row.size), np.float32)
     fractions: list[NDArray[np.float32]] = []
     known_valid: NDArray[np.bool_] | None = None
-    for index, field in enumerate(flat):
+    for index, field in enumerate(fields):
         valid = np.isfinite(field)
         # Hours of one product share their mask: its coverage is worked out once.
         if known_valid is None or not np.array_equal(valid, known_valid):
@@ -235,9 +246,8 @@ def _regrid_block(
             enough = (covered >= min_valid - 1e-9) & (covered > 0)
             share = np.divide(1.0, covered, out=np.full_like(covered, np.nan), where=enough)
             fraction = covered.clip(0.0, 1.0).astype(np.float32)
-        total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64))
+        total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64, copy=False))
         np.multiply(total, share, out=values[index], casting="same_kind")
         fractions.append(fraction)
     one_mask = all(each is fractions[0] for each in fractions)
-    stacked = np.broadcast_to(fraction, values.shape) if one_mask else np.stack(fractions)
-    return values.reshape(*leading, -1), stacked.reshape(*leading, -1)
+    return values, np.broadcast_to(fraction, values.shape) if one_mask else np.stack(fractions)

@@ -220,23 +220,30 @@ class Readers:
     def each(
         self,
         product: Product,
-        paths: Iterable[Path],
-        names: Iterable[str] | None = None,
+        granules: Iterable[tuple[Path, Iterable[str] | None]],
         window: GridWindow | None = None,
     ) -> Iterator[Reading]:
         """Read granules in their order, only as far ahead as keeps the processes at work.
 
         What waits to be used stays small, however many and large the granules are.
 
+        Parameters
+        ----------
+        product
+            What they are granules of.
+        granules
+            Path of each, and the layout variables to read of it, as in `Product.read`.
+        window
+            As in `Product.read`.
+
         Raises
         ------
         GranuleError
             If a granule cannot be read; those before it have been given.
         """
-        chosen = None if names is None else tuple(names)
         ahead: deque[Pending] = deque()
-        for path in paths:
-            ahead.append(self.submit(product, path, chosen, window))
+        for path, names in granules:
+            ahead.append(self.submit(product, path, names, window))
             if len(ahead) > self._processes:
                 yield ahead.popleft().result()
         while ahead:

@@ -66,15 +66,14 @@ def test_granules_are_read_in_order_and_only_a_few_ahead(tmp_path):
         write_granule(path, layout, hour, {"air_temperature": field}, NORTH_AMERICA)
     asked = []
 
-    def paths():
+    def granules():
         for hour in hours:
             asked.append(hour)
-            yield tmp_path / layout.file_name.format(time=hour)
+            yield tmp_path / layout.file_name.format(time=hour), ["air_temperature"]
 
     with Readers(1) as pool:
         folder = Path(pool._folder.name)
-        readings = pool.each(FORA0125_H_2_0, paths(), ["air_temperature"])
-        for number, reading in enumerate(readings, start=1):
+        for number, reading in enumerate(pool.each(FORA0125_H_2_0, granules()), start=1):
             assert reading.time == hours[number - 1]
             assert (reading.fields["air_temperature"] == 279 + number).all()
             assert len(asked) <= number + 1
