@@ -27,8 +27,10 @@ class Block:
         return self.row.stop - self.row.start, self.col.stop - self.col.start
 
     def stored(self, window: GridWindow) -> tuple[slice, ...]:
-        """Return the part of a field in the file that lies in a window of the grid."""
+        """Return the part of a field in the file that lies in a window of the grid, () for all."""
         inside = _common(self.row, window[0]), _common(self.col, window[1])
+        if inside == (self.row, self.col):
+            return ()
         return _within(inside[0], self.row), _within(inside[1], self.col)
 
     def laid_out(self, part: NDArray[Any], window: GridWindow, nothing: float) -> NDArray[Any]:
@@ -69,7 +71,7 @@ class Cells:
 
     def stored(self, window: GridWindow) -> tuple[slice, ...]:
         """Return all of a field in the file: its cells are in no order."""
-        return (slice(None),)
+        return ()
 
     def laid_out(self, part: NDArray[Any], window: GridWindow, nothing: float) -> NDArray[Any]:
         """Lay a field out on a window, as `Block.laid_out`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cftime
-import netCDF4
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
+from msm.inputs import hdf5
 from msm.inputs.layout import Layout, Variable
 from msm.inputs.placement import Block, GridWindow, Placement, listed, span
 
@@ -126,24 +127,25 @@ class Product:
         LayoutError
             If a required variable is missing, or a shape or an axis is not the product's.
         """
-        with open_granule(path) as dataset:
-            absent = missing(dataset, self.layout)
+        with open_granule(path) as granule:
+            stored = held(granule, self.layout)
+            absent = missing(self.layout, stored)
             if absent:
                 raise LayoutError(
                     f"{path.name} is not laid out as {self.id}: it lacks {', '.join(absent)}. "
                     f"A subset by a service, or a version that msm does not know yet; "
                     f"fetch the whole granule of {self.id}."
                 )
-            time = stamp(dataset, self.layout, path.name)
-            place = placement(dataset, self.layout, path.name)
+            time = stamp(granule, self.layout, path.name)
+            place = placement(granule, self.layout, path.name)
             grid = self.layout.grid
             window = window or (slice(0, grid.rows), slice(0, grid.cols))
             fields = {
-                v.name: _read_variable(dataset, v, self.layout, place, window, path.name)
+                v.name: _read_variable(stored[v.name], v, self.layout, place, window, path.name)
                 for v in self.layout.variables
-                if (names is None or v.name in names) and _find(dataset, v.path) is not None
+                if v.name in stored and (names is None or v.name in names)
             }
-            version = stated(dataset, self.layout, "version") or self.layout.version
+            version = stated(granule, self.layout, "version") or self.layout.version
         if time is not None and self.layout.matches(path.name):
             named = self.layout.time_of(path.name)
             if named != time:
@@ -155,7 +157,7 @@ class Product:
 
 
 @contextmanager
-def open_granule(path: Path) -> Iterator[Any]:
+def open_granule(path: Path) -> Iterator[h5py.File]:
     """Open a granule, turning the library's errors into one sentence.
 
     Raises
@@ -169,22 +171,21 @@ def open_granule(path: Path) -> Iterator[Any]:
             "product instead (for NLDAS, version 2.0)."
         )
     try:
-        dataset = netCDF4.Dataset(path)
+        file = h5py.File(path)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise GranuleError(
             f"{path.name} cannot be opened as NetCDF or HDF5 ({reason}): "
             "remove it and fetch it again."
         ) from error
-    dataset.set_auto_maskandscale(False)
     try:
-        yield dataset
+        yield file
     except (OSError, RuntimeError) as error:
         raise GranuleError(
             f"{path} breaks while it is read ({error}): remove it and fetch it again."
         ) from error
     finally:
-        dataset.close()
+        file.close()
 
 
 def _starts_with(path: Path, signature: bytes) -> bool:
@@ -195,36 +196,26 @@ def _starts_with(path: Path, signature: bytes) -> bool:
         return False  # what is wrong with it is told by who opens it
 
 
-def _find(dataset: Any, path: str) -> Any | None:
-    """Return the variable at a path; None where there is none, or a group."""
-    try:
-        found = dataset[path]
-    except (IndexError, KeyError):
-        return None
-    return found if isinstance(found, netCDF4.Variable) else None
+def held(granule: h5py.File, layout: Layout) -> dict[str, h5py.Dataset]:
+    """Find the variables of a layout that an open granule holds, by name."""
+    found = {v.name: hdf5.variable(granule, v.path) for v in layout.variables}
+    return {name: stored for name, stored in found.items() if stored is not None}
 
 
-def _numbers(variable: Any) -> NDArray[Any] | None:
-    """Return a variable's values if it is one row of numbers."""
-    values = np.asarray(variable[...]) if variable is not None and variable.ndim == 1 else None
-    return values if values is not None and values.dtype.kind in "fiu" else None
-
-
-def missing(dataset: Any, layout: Layout) -> list[str]:
-    """List the required variables of a layout that an open granule lacks.
+def missing(layout: Layout, held: Mapping[str, h5py.Dataset]) -> list[str]:
+    """List the required variables of a layout that are not among those which a granule holds.
 
     A variable of another rank is another variable: half-orbits (1-D) and daily grids (2-D) of SMAP
     share their names.
     """
-    lacking = []
-    for variable in layout.variables:
-        stored = _find(dataset, variable.path)
-        if variable.required and (stored is None or stored.ndim != len(variable.dims)):
-            lacking.append(variable.path)
-    return lacking
+    return [
+        v.path
+        for v in layout.variables
+        if v.required and (v.name not in held or held[v.name].ndim != len(v.dims))
+    ]
 
 
-def placement(dataset: Any, layout: Layout, file: str) -> Placement:
+def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
     """Find where on its product's grid an open granule's values stand.
 
     A subset is accepted where its axes fall on centres of the grid, so that each of its values
@@ -237,7 +228,9 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
     """
     grid = layout.grid
     if grid.row_index and grid.col_index:
-        row, col = (_numbers(_find(dataset, path)) for path in (grid.row_index, grid.col_index))
+        row, col = (
+            hdf5.numbers(hdf5.variable(granule, path)) for path in (grid.row_index, grid.col_index)
+        )
         cells = None if row is None or col is None else listed(row, col, grid)
         if cells is None:
             raise LayoutError(
@@ -247,12 +240,12 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
         return cells
     spans = []
     for path, whole in zip(grid.axis_paths, grid.axes(), strict=True):
-        stored = _find(dataset, path) if path else None
+        stored = hdf5.variable(granule, path) if path else None
         if stored is None and grid.kind != "latlon":
             # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
             spans.append(slice(0, whole.size))
             continue
-        axis = _numbers(stored)
+        axis = hdf5.numbers(stored)
         found = None if axis is None else span(axis, whole)
         if found is None:
             raise LayoutError(
@@ -264,14 +257,13 @@ def placement(dataset: Any, layout: Layout, file: str) -> Placement:
 
 
 def _read_variable(
-    dataset: Any,
+    stored: h5py.Dataset,
     variable: Variable,
     layout: Layout,
     place: Placement,
     window: GridWindow,
     file: str,
 ) -> NDArray[Any]:
-    stored = dataset[variable.path]
     dims = variable.dims
     spatial = len(place.shape)
     turned = dims[-2:] == ("lon", "lat")
@@ -285,12 +277,12 @@ def _read_variable(
             f"fetch the whole granule of {layout.id}."
         )
     measured = np.dtype(variable.dtype).kind == "f"
-    part: NDArray[Any] = np.asarray(stored[(..., *place.stored(window)[::order])])
-    if part.dtype.kind not in ("f" if measured else "iu"):
+    if stored.dtype.kind not in ("f" if measured else "iu"):
         raise LayoutError(
-            f"{file}: {variable.path} is stored as {part.dtype}, where {layout.id} has "
+            f"{file}: {variable.path} is stored as {stored.dtype}, where {layout.id} has "
             f"{variable.dtype}: its layout file has to be brought up to date."
         )
+    part: NDArray[Any] = stored[(..., *place.stored(window)[::order])]
     part = part.reshape((layout.times, *part.shape[-spatial:]))
     if measured:
         empty = part == np.asarray(variable.fill, part.dtype)
@@ -300,11 +292,13 @@ def _read_variable(
         np.copyto(part, np.nan, where=empty)
     if turned:
         part = part.swapaxes(-1, -2)
+    if not measured:
+        part = part.astype(part.dtype.newbyteorder("="), copy=False)
     fields = place.laid_out(part, window, np.nan if measured else variable.fill)
     return fields if layout.times > 1 else fields[0]
 
 
-def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
+def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
     """Return the granule time that an open granule states, UTC, to the second.
 
     Raises
@@ -316,10 +310,10 @@ def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
         return None
     try:
         if layout.stamp.variable:
-            moments = _times(_find(dataset, layout.stamp.variable))
+            moments = _times(hdf5.variable(granule, layout.stamp.variable))
         else:
             group, _, name = str(layout.stamp.attribute).partition("@")
-            text = stated_at(dataset, group, name)
+            text = stated_at(granule, group, name)
             moments = [datetime.fromisoformat(str(text)).astimezone(UTC)]
         first = moments[0]
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
@@ -340,36 +334,32 @@ def stamp(dataset: Any, layout: Layout, file: str) -> datetime | None:
     return (first + offset).replace(microsecond=0)
 
 
-def _times(variable: Any) -> list[datetime]:
+def _times(variable: h5py.Dataset) -> list[datetime]:
     # GLDAS has a blank before its units, and some providers write "julian" where they count in
     # the common calendar: both calendars count days alike from 1901 to 2099.
-    calendar = getattr(variable, "calendar", "standard")
-    moments = cftime.num2date(np.atleast_1d(variable[:]), variable.units.strip(), calendar)
+    calendar = hdf5.attribute(variable, "calendar", "standard")
+    units = hdf5.attribute(variable, "units").strip()
+    moments = cftime.num2date(np.atleast_1d(variable[...]), units, calendar)
     return [
         datetime(m.year, m.month, m.day, m.hour, m.minute, m.second, m.microsecond, tzinfo=UTC)
         for m in moments
     ]
 
 
-def stated_at(dataset: Any, group: str, name: str) -> str | None:
+def stated_at(granule: h5py.File, group: str, name: str) -> str | None:
     """Return an attribute of an open granule, or one `KEY=value;` line of it; None without it."""
     attribute, _, key = name.partition(":")
-    try:
-        holder = dataset[group] if group else dataset
-    except (IndexError, KeyError):
-        return None
-    if attribute not in holder.ncattrs():
-        return None
-    text = str(holder.getncattr(attribute))
-    if not key:
-        return text
-    lines = dict(line.strip().partition("=")[::2] for line in text.split(";"))
+    holder = granule.get(group) if group else granule
+    text = None if holder is None else hdf5.attribute(holder, attribute)
+    if text is None or not key:
+        return None if text is None else str(text)
+    lines = dict(line.strip().partition("=")[::2] for line in str(text).split(";"))
     return lines.get(key)
 
 
-def stated(dataset: Any, layout: Layout, what: Literal["product", "version"]) -> str | None:
+def stated(granule: h5py.File, layout: Layout, what: Literal["product", "version"]) -> str | None:
     """Return the product or version that an open granule states; None where it states none."""
     for attribute in layout.attributes:
         if attribute.states == what:
-            return stated_at(dataset, attribute.group, attribute.name)
+            return stated_at(granule, attribute.group, attribute.name)
     return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
 from msm.inputs import gldas, imerg, merra2, nldas, smap_l2, smap_l3, smap_l4, smap_l4_constants
 from msm.inputs.layout import Layout
-from msm.inputs.product import LayoutError, Product, missing, open_granule, stated
+from msm.inputs.product import LayoutError, Product, held, missing, open_granule, stated
 
 PRODUCTS = (
     nldas.FORA0125_H_2_0,
@@ -63,10 +64,10 @@ def identify(path: Path) -> Product:
         If no product has this layout; the sentence names the nearest product by the file's name
         and what is missing for it.
     """
-    with open_granule(path) as dataset:
-        absent = {p.id: missing(dataset, p.layout) for p in PRODUCTS}
+    with open_granule(path) as granule:
+        absent = {p.id: missing(p.layout, held(granule, p.layout)) for p in PRODUCTS}
         # Of products with the same fields the one is meant that the file itself names.
-        contradicted = {p.id: _contradicts(dataset, p.layout) for p in PRODUCTS}
+        contradicted = {p.id: _contradicts(granule, p.layout) for p in PRODUCTS}
     by_content = [p for p in PRODUCTS if not absent[p.id]]
     by_content.sort(key=lambda p: contradicted[p.id])
     by_name = [p for p in PRODUCTS if p.layout.matches(path.name)]
@@ -91,8 +92,8 @@ def identify(path: Path) -> Product:
     raise LayoutError(f"{path.name} has the layout of no product that msm reads ({known}).")
 
 
-def _contradicts(dataset: Any, layout: Layout) -> bool:
-    named = stated(dataset, layout, "product")
+def _contradicts(granule: h5py.File, layout: Layout) -> bool:
+    named = stated(granule, layout, "product")
     expected = next((a.value for a in layout.attributes if a.states == "product"), None)
     return named is not None and named != expected
 

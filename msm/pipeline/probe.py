@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+import h5py
 import numpy as np
 
+from msm.inputs import hdf5
 from msm.inputs.granule import newest
 from msm.inputs.product import GranuleError, Product, open_granule
 from msm.inputs.tiers import sources
@@ -54,25 +55,24 @@ def _probe(run: Run, product: Product, now: datetime) -> Finding:
         return Finding(product.id, chosen[0].name, tuple(fetched.refused.values()))
     path = fetched.files[0].path
     try:
-        with open_granule(path) as dataset:
-            return Finding(product.id, path.name, tuple(_differences(dataset, product)))
+        with open_granule(path) as granule:
+            return Finding(product.id, path.name, tuple(_differences(granule, product)))
     except GranuleError as error:
         return Finding(product.id, path.name, (str(error),))
 
 
-def _differences(dataset: Any, product: Product) -> list[str]:
+def _differences(granule: h5py.File, product: Product) -> list[str]:
     found = []
     for variable in product.layout.variables:
-        try:
-            stored = dataset[variable.path]
-        except (IndexError, KeyError):
+        stored = hdf5.variable(granule, variable.path)
+        if stored is None:
             found.append(f"{variable.path} is not there")
             continue
         stated = {
-            "units": (variable.units, getattr(stored, "units", "1")),
+            "units": (variable.units, hdf5.attribute(stored, "units", "1")),
             "_FillValue": (
                 float(np.asarray(variable.fill, variable.dtype)),
-                float(getattr(stored, "_FillValue", variable.fill)),
+                float(hdf5.attribute(stored, "_FillValue", variable.fill)),
             ),
             "type": (variable.dtype, stored.dtype.str[1:]),
             "dimensions": (len(variable.dims), stored.ndim),
