@@ -71,7 +71,8 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
     """
     chain = open_chain(run, day)
     path = prediction_path(chain, day)
-    if path.exists() and chain.path(day).exists() and _made_from_what_is_stored(run, chain, day):
+    done = path.exists() and chain.record_path(day).exists()
+    if done and _made_from_what_is_stored(run, chain, day):
         return path
     found = chain.state_before(day)
     if found is None:
@@ -81,10 +82,10 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
         start, before = found
     columns = stored_statics(run).columns(spec.name for spec in run.checkpoint.card.statics)
     total = (day - start).days
-    for done, (today, fields) in enumerate(_forcing_ahead(run, start + timedelta(days=1), day)):
+    for number, (today, fields) in enumerate(_forcing_ahead(run, start + timedelta(days=1), day)):
         soil_moisture, after = _step(run, fields, columns, before)
         if today == day:
-            # The prediction first: the state of a day says that the day is done.
+            # The prediction first: the record of a day says that the day is done.
             cells.write(path, _prediction(run, day, soil_moisture, fields))
         link = before.content_hash, fields.sha256
         if today >= day - timedelta(days=1) or today.toordinal() % FETCH_DAYS == 0:
@@ -93,7 +94,7 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
         else:
             chain.write_record(today, after.content_hash, *link)
         before = after
-        progress(f"{today}", done + 1, total)
+        progress(f"{today}", number + 1, total)
     return path
 
 
