@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """Weights file of a checkpoint; the shipped one where nothing is given."""
     spin_up_days: Annotated[int, Field(ge=0, le=3660)] = 365
     """Days that a new chain runs before its first product; younger states are flagged."""
+    state_days: Annotated[int, Field(ge=1)] = 14
+    """Days behind the newest whose states are all kept: each can be made again in one step."""
+    anchor_days: Annotated[int, Field(ge=1)] = 32
+    """Days from one kept state to the next further back."""
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

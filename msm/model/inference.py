@@ -11,11 +11,7 @@ from torch import Tensor
 
 from msm.errors import MsmError
 from msm.model.checkpoint import Card, Checkpoint, InputSpec
-from msm.model.state import State
-
-TILE = 1024
-"""Cells in one matrix product; the last tile is padded. Part of what a value depends on: the order
-of summation inside a product may change with its number of rows, so one size serves every day."""
+from msm.model.state import TILE, State
 
 RANGE_TOLERANCE = 0.01
 """An input is outside the training range when it lies beyond it by more than this share of it."""

@@ -14,18 +14,17 @@ import msm
 from msm import cells
 from msm.cells import CellFields
 from msm.model import inference
+from msm.model.chain import Chain, ChainRoot
+from msm.model.chain import open_chain as open_root
 from msm.model.checkpoint import InputSpec
-from msm.model.state import Chain, ChainRoot, State
-from msm.model.state import open_chain as open_root
+from msm.model.state import State
 from msm.pipeline.gather import Gathered, gather
 from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
 from msm.pipeline.run import Progress, Run, silent
+from msm.settings import Settings
 
 FETCH_DAYS = 8
 """Days that are searched for and fetched together: a search costs two requests however long."""
-
-KEPT_STATES = 14
-"""Days of states kept behind the newest: how far back a day can be made again in one step."""
 
 
 def prediction_path(chain: Chain, day: date) -> Path:
@@ -72,26 +71,30 @@ def advance(run: Run, day: date, progress: Progress = silent) -> Path:
     """
     chain = open_chain(run, day)
     path = prediction_path(chain, day)
-    if path.exists() and chain.path(day).exists() and _made_from_what_is_stored(run, chain, day):
+    done = path.exists() and chain.record_path(day).exists()
+    if done and _made_from_what_is_stored(run, chain, day):
         return path
-    start = chain.newest_before(day)
-    if start is None:
+    found = chain.state_before(day)
+    if found is None:
         before = State.zeros(run.domain.n_cell, run.checkpoint.card.hidden_size)
         start = chain.root.cold_start - timedelta(days=1)
     else:
-        before, _ = chain.read_snapshot(start)
+        start, before = found
     columns = stored_statics(run).columns(spec.name for spec in run.checkpoint.card.statics)
     total = (day - start).days
-    for done, (today, fields) in enumerate(_forcing_ahead(run, start + timedelta(days=1), day)):
+    for number, (today, fields) in enumerate(_forcing_ahead(run, start + timedelta(days=1), day)):
         soil_moisture, after = _step(run, fields, columns, before)
         if today == day:
-            # The prediction first: the state of a day says that the day is done.
+            # The prediction first: the record of a day says that the day is done.
             cells.write(path, _prediction(run, day, soil_moisture, fields))
-        if today == day or today == day - timedelta(days=1) or (done + 1) % FETCH_DAYS == 0:
-            chain.write_snapshot(today, after, before.content_hash, fields.sha256)
-            _prune(chain, today - timedelta(days=KEPT_STATES))
+        link = before.content_hash, fields.sha256
+        if today >= day - timedelta(days=1) or today.toordinal() % FETCH_DAYS == 0:
+            chain.write_snapshot(today, after, *link)
+            _prune(chain, today, run.settings)
+        else:
+            chain.write_record(today, after.content_hash, *link)
         before = after
-        progress(f"{today}", done + 1, total)
+        progress(f"{today}", number + 1, total)
     return path
 
 
@@ -161,8 +164,11 @@ def _prediction(
     )
 
 
-def _prune(chain: Chain, before: date) -> None:
+def _prune(chain: Chain, newest: date, settings: Settings) -> None:
+    """Let go of older states, but for one in every so many days: a replay starts from there."""
     for day in chain.days():
-        if day < before:
+        if day >= newest - timedelta(days=settings.state_days):
+            continue
+        prediction_path(chain, day).unlink(missing_ok=True)
+        if day.toordinal() % settings.anchor_days:
             chain.path(day).unlink()
-            prediction_path(chain, day).unlink(missing_ok=True)

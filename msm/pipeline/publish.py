@@ -17,7 +17,7 @@ from msm.cells import CellFields
 from msm.errors import MsmError
 from msm.inputs.registry import product as known_product
 from msm.model import inference
-from msm.model.state import Chain
+from msm.model.chain import Chain
 from msm.pipeline.advance import open_chain, prediction_path
 from msm.pipeline.inputs import stored_forcing, stored_statics
 from msm.pipeline.run import Run, midnight

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from msm.model import inference
+from msm.model.chain import ChainRoot, open_chain
 from msm.model.checkpoint import Checkpoint, load_checkpoint
 from msm.model.inference import InferenceError, outside_training, step
 from msm.model.network import SoilMoistureLSTM
-from msm.model.state import ChainRoot, State, open_chain
+from msm.model.state import State
 
 MakeDay = Callable[..., tuple[np.ndarray, np.ndarray, State]]
 

@@ -171,11 +171,11 @@ KILLED = textwrap.dedent(
 
     if __name__ == "__main__":
         # Forked before anything ran, so that an attempt does not pay for the imports.
-        for number in range(60):
+        for number in range(90):
             pid = os.fork()
             if pid == 0:
-                # A prediction and its state are one step of two renames.
-                attempt(2 + number % 2)
+                # A prediction, its state and its record are one step of three renames.
+                attempt(2 + number % 3)
             _, status = os.waitpid(pid, 0)
             print(os.waitstatus_to_exitcode(status), flush=True)
             if status == 0:
@@ -219,7 +219,8 @@ def test_kill_minus_9_at_any_step_and_again_gives_the_same_file(settings, tmp_pa
                 process.stdin.flush()
     assert outcomes[-1] == 0
     assert set(outcomes[:-1]) == {-signal.SIGKILL}
-    # Statics, chain, three forcings, two states, a prediction, the map, its picture and item.
+    # Statics, chain, three forcings, two states, three records, a prediction, the map, its picture
+    # and item.
     assert len(outcomes) > 8
     made = map_path(settings.archive, settings.domain, LAST)
     assert_same_file(made, reference.path)

@@ -1,0 +1,281 @@
+"""The chain of dated states that carries the network's memory from day to day.
+
+A chain is a folder ``<root>/<chain_id>/`` that holds ``chain.json`` (what the chain stands on), a
+record ``records/<YYYYMMDD>.json`` of every day that was run, and snapshots ``<YYYYMMDD>.h5`` of
+some of them. A record names the content of the state before and after its day, so that the chain
+can be followed link by link without the states themselves; a snapshot counts only where it has
+the content that its day's record names. A revised input makes a new record, and a new snapshot, of
+that day, each in one rename.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from msm.durable import replacing
+from msm.errors import MsmError
+from msm.model import snapshot
+from msm.model.state import State
+
+log = logging.getLogger(__name__)
+
+
+class StateError(MsmError):
+    """A chain or one of its snapshots cannot be used."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChainRoot(_Frozen):
+    """What a chain of states stands on; another root is another chain."""
+
+    cold_start: date
+    """First day that was run, from a state of zeros."""
+    checkpoint_sha256: str
+    domain: str
+    mask_sha256: str
+    statics_sha256: str
+    processing_version: str
+
+    @property
+    def chain_id(self) -> str:
+        """First 12 hex digits of the SHA-256 over the root's canonical JSON."""
+        return _canonical_hash(self)[:12]
+
+
+class DayRecord(_Frozen):
+    """What is known of one day of a chain, whether or not its state is kept."""
+
+    chain_id: str
+    day: date
+    content_hash: str
+    """`State.content_hash` of the state after the day."""
+    hash_before: str
+    """`State.content_hash` of the state that the day started from."""
+    forcing_fingerprint: str
+    """Fingerprint of the forcing that advanced the state over the day."""
+    spin_up_age: int
+    """Days run since the cold start, this one included."""
+
+
+class _Signed(_Frozen):
+    """A record as it is stored."""
+
+    record: DayRecord
+    sha256: str
+    """Of the record's canonical JSON."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """An open chain: `folder` holds its root, its records and its snapshots."""
+
+    root: ChainRoot
+    folder: Path
+
+    def path(self, day: date) -> Path:
+        """Return where the snapshot of `day` lies."""
+        return self.folder / f"{day:%Y%m%d}.h5"
+
+    def record_path(self, day: date) -> Path:
+        """Return where the record of `day` lies."""
+        return self.folder / "records" / f"{day:%Y%m%d}.json"
+
+    def days(self) -> list[date]:
+        """Return the days that have a snapshot, oldest first."""
+        return sorted(_day_of(path) for path in self.folder.glob("[0-9]" * 8 + ".h5"))
+
+    def recorded_days(self) -> list[date]:
+        """Return the days that were run, oldest first."""
+        return sorted(_day_of(path) for path in (self.folder / "records").glob("[0-9]*.json"))
+
+    def newest_before(self, day: date) -> date | None:
+        """Return the newest day before `day` that has a snapshot, or None."""
+        return max((found for found in self.days() if found < day), default=None)
+
+    def state_before(self, day: date) -> tuple[date, State] | None:
+        """Read the newest state before `day` that the chain vouches for, and its day.
+
+        What is damaged, or was left half written by a run that was killed, is passed over and
+        logged: the days after the state are run again.
+        """
+        for found in reversed([found for found in self.days() if found < day]):
+            try:
+                return found, self.read_snapshot(found)[0]
+            except StateError as error:
+                log.warning("%s", error)
+        return None
+
+    def write_record(
+        self, day: date, content_hash: str, hash_before: str, forcing_fingerprint: str
+    ) -> DayRecord:
+        """Note that `day` was run.
+
+        Parameters
+        ----------
+        day : date
+        content_hash : str
+            `State.content_hash` of the state after the day.
+        hash_before : str
+            `State.content_hash` of the state that the day started from.
+        forcing_fingerprint : str
+            Fingerprint of the forcing that advanced it.
+
+        Raises
+        ------
+        StateError
+            If the day lies before the chain's cold start.
+        """
+        age = (day - self.root.cold_start).days + 1
+        if age < 1:
+            raise StateError(
+                f"chain {self.root.chain_id} starts cold on {self.root.cold_start}, {day} is"
+                " before it: start a chain with an earlier cold start"
+            )
+        record = DayRecord(
+            chain_id=self.root.chain_id,
+            day=day,
+            content_hash=content_hash,
+            hash_before=hash_before,
+            forcing_fingerprint=forcing_fingerprint,
+            spin_up_age=age,
+        )
+        signed = _Signed(record=record, sha256=_canonical_hash(record))
+        path = self.record_path(day)
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as new:
+            new.write_text(signed.model_dump_json() + "\n")
+        return record
+
+    def write_snapshot(
+        self, day: date, state: State, hash_before: str, forcing_fingerprint: str
+    ) -> DayRecord:
+        """Store the state after `day`, and then its record, as `write_record`.
+
+        Killed in between, the snapshot does not have the content that the record names, and the
+        day is run again.
+        """
+        if not self._holds(day, state):
+            with replacing(self.path(day)) as new:
+                snapshot.write(new, state)
+        return self.write_record(day, state.content_hash, hash_before, forcing_fingerprint)
+
+    def read_record(self, day: date) -> DayRecord:
+        """Read a day's record, checked against the chain.
+
+        Raises
+        ------
+        StateError
+            If there is none, or it is damaged, or it belongs to another day or chain.
+        """
+        path = self.record_path(day)
+        try:
+            signed = _Signed.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise StateError(
+                f"chain {self.root.chain_id} has not run {day} ({path}): advance the chain to that"
+                " day first"
+            ) from None
+        except (ValidationError, OSError) as error:
+            raise _damaged(path, "it is not the record of a day") from error
+        record = signed.record
+        if _canonical_hash(record) != signed.sha256:
+            raise _damaged(path, "it was changed")
+        if record.chain_id != self.root.chain_id or record.day != day:
+            raise _damaged(path, f"it is of chain {record.chain_id} and day {record.day}")
+        return record
+
+    def read_snapshot(self, day: date) -> tuple[State, DayRecord]:
+        """Read the state after a day, and check that it is the one of the day's record.
+
+        Raises
+        ------
+        StateError
+            If there is none, or it is damaged or of another run of the day.
+        """
+        record = self.read_record(day)
+        path = self.path(day)
+        if not path.exists():
+            raise StateError(
+                f"chain {self.root.chain_id} has no snapshot of {day} ({path}): advance the chain"
+                " to that day again"
+            )
+        try:
+            state = snapshot.read(path)
+        except snapshot.UNREADABLE as error:
+            raise _damaged(path, f"it is not a readable snapshot ({error})") from error
+        if state.content_hash != record.content_hash:
+            raise _damaged(path, "its state does not have the content that its record names")
+        return state, record
+
+    def _holds(self, day: date, state: State) -> bool:
+        """Tell whether the file on disk is this very state."""
+        try:
+            return snapshot.read(self.path(day)).content_hash == state.content_hash
+        except snapshot.UNREADABLE:
+            return False
+
+
+def _day_of(path: Path) -> date:
+    try:
+        return datetime.strptime(path.stem, "%Y%m%d").date()  # noqa: DTZ007
+    except ValueError as error:
+        raise StateError(f"{path} is not named after a day: remove it") from error
+
+
+def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
+    """Open the chain of `root` under `root_folder`, and create it where it is not there yet.
+
+    Parameters
+    ----------
+    root_folder : Path
+        Folder of all chains.
+    root : ChainRoot
+
+    Raises
+    ------
+    StateError
+        If the folder of that chain holds another root.
+    """
+    folder = Path(root_folder) / root.chain_id
+    record = folder / "chain.json"
+    if record.exists():
+        try:
+            found = ChainRoot.model_validate_json(record.read_bytes())
+        except ValidationError as error:
+            raise StateError(
+                f"{record} does not describe a chain ({error.errors()[0]['msg']}): move the folder"
+                " away and start the chain again"
+            ) from error
+        if found != root:
+            raise StateError(
+                f"{record} describes another chain than its folder's name says: move the folder"
+                " away and start the chain again"
+            )
+        return Chain(root, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(record) as new:
+        new.write_text(root.model_dump_json(indent=1) + "\n")
+    return Chain(root, folder)
+
+
+def _canonical(model: BaseModel) -> str:
+    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def _canonical_hash(model: BaseModel) -> str:
+    return hashlib.sha256(_canonical(model).encode()).hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> StateError:
+    return StateError(
+        f"{path} is refused because {reason}: remove it and advance the chain again from the newest"
+        " day before it"
+    )
