@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from msm.cells import CellFields, Input, fill_from_neighbours
 from msm.errors import MsmError
 from msm.grid.domain import Domain
-from msm.grid.regrid import LatLonGrid, regrid_now, weights
+from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.inputs.granule import Granule, GranuleFile
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.readers import Readers
@@ -234,7 +234,8 @@ def mean_on_cells(
     means = {name: mean for name, mean in totals.items() if counts[name] == len(used[name])}
     if onto is None:
         return {name: mean.astype(np.float32) for name, mean in means.items()}
-    cells, _ = regrid_now(list(means.values()), onto)
+    # All at once: they share their mask, and with it the weights of what is there.
+    cells = regrid(np.stack(list(means.values())), onto)[0].compute()
     return dict(zip(means, cells, strict=True))
 
 

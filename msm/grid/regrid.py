@@ -9,7 +9,6 @@ longitude.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -223,20 +222,10 @@ def _regrid_chunk(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     leading = fields.shape[:-2]
     flat = fields.reshape(-1, *weights.source_shape)
-    values, fraction = regrid_now(flat, weights, min_valid)
-    return values.reshape(*leading, -1), fraction.reshape(*leading, -1)
-
-
-def regrid_now(
-    fields: Sequence[NDArray[np.floating]] | NDArray[np.floating],
-    weights: Weights,
-    min_valid: float = MIN_VALID_FRACTION,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Do as `regrid` in this thread: for a few fields, each (rows, cols), dask costs more."""
-    values = np.empty((len(fields), weights.row.size), np.float32)
+    values = np.empty((len(flat), weights.row.size), np.float32)
     fractions: list[NDArray[np.float32]] = []
     known_valid: NDArray[np.bool_] | None = None
-    for index, field in enumerate(fields):
+    for index, field in enumerate(flat):
         valid = np.isfinite(field)
         # Hours of one product share their mask: its coverage is worked out once.
         if known_valid is None or not np.array_equal(valid, known_valid):
@@ -250,4 +239,5 @@ def regrid_now(
         np.multiply(total, share, out=values[index], casting="same_kind")
         fractions.append(fraction)
     one_mask = all(each is fractions[0] for each in fractions)
-    return values, np.broadcast_to(fraction, values.shape) if one_mask else np.stack(fractions)
+    shared = np.broadcast_to(fraction, values.shape) if one_mask else np.stack(fractions)
+    return values.reshape(*leading, -1), shared.reshape(*leading, -1)
