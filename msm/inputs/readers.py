@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 from uuid import uuid4
 
 import numpy as np
@@ -55,6 +55,18 @@ class _Request:
     window: GridWindow | None
 
 
+class _Place(NamedTuple):
+    """Where in a file a field lies, and how."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+    """First byte."""
+    order: Literal["C", "F"]
+    """`F` where columns follow each other: a turned granule is not turned in memory."""
+
+
 @dataclass(frozen=True)
 class _Parcel:
     """A reading on its way from one process to another."""
@@ -63,8 +75,7 @@ class _Parcel:
     """Without its fields, if they are in a file."""
     file: Path | None = None
     """Where the fields are: through a pipe they would take five times as long."""
-    places: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...] = ()
-    """Name, type, shape and first byte of each field in the file."""
+    places: tuple[_Place, ...] = ()
 
     def opened(self) -> Reading:
         """Return the reading, its fields in the memory that the file is mapped to."""
@@ -75,8 +86,8 @@ class _Parcel:
         # What is mapped stays until the last field is let go of.
         self.file.unlink()
         fields = {
-            name: np.ndarray(shape, dtype, memory, start)
-            for name, dtype, shape, start in self.places
+            at.name: np.ndarray(at.shape, at.dtype, memory, at.start, order=at.order)
+            for at in self.places
         }
         return replace(self.reading, fields=fields)
 
@@ -90,8 +101,9 @@ def _packed(reading: Reading, folder: Path) -> _Parcel:
         with path.open("xb") as file:
             for name, field in reading.fields.items():
                 start = file.seek(-file.tell() % ALIGNMENT, os.SEEK_CUR)
-                file.write(np.ascontiguousarray(field).data)
-                places.append((name, field.dtype, field.shape, start))
+                order: Literal["C", "F"] = "F" if field.flags.f_contiguous else "C"
+                file.write(np.asarray(field, order=order).ravel("K").data)
+                places.append(_Place(name, field.shape, field.dtype, start, order))
     except OSError as error:
         path.unlink(missing_ok=True)
         raise MsmError(
