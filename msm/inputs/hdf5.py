@@ -41,9 +41,12 @@ def attribute(holder: h5py.Dataset | h5py.Group, name: str, default: Any = None)
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def numbers(variable: h5py.Dataset | None) -> NDArray[Any] | None:
-    """Return a variable's values if it is one row of numbers."""
+def numbers(variable: h5py.Dataset | None, most: int) -> NDArray[Any] | None:
+    """Return a variable's values if it is one row of numbers, no more than `most`."""
     if variable is None or variable.ndim != 1 or variable.dtype.kind not in "fiu":
+        return None
+    # A file of a few bytes may state a length that no memory holds.
+    if variable.size > most:
         return None
     values: NDArray[Any] = variable[...]
     return values

@@ -227,8 +227,10 @@ def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
     """
     grid = layout.grid
     if grid.row_index and grid.col_index:
+        most = grid.rows * grid.cols
         row, col = (
-            hdf5.numbers(hdf5.variable(granule, path)) for path in (grid.row_index, grid.col_index)
+            hdf5.numbers(hdf5.variable(granule, path), most)
+            for path in (grid.row_index, grid.col_index)
         )
         cells = None if row is None or col is None else listed(row, col, grid)
         if cells is None:
@@ -244,7 +246,7 @@ def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
             # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
             spans.append(slice(0, whole.size))
             continue
-        axis = hdf5.numbers(stored)
+        axis = hdf5.numbers(stored, whole.size)
         found = None if axis is None else span(axis, whole)
         if found is None:
             raise LayoutError(
@@ -275,8 +277,11 @@ def _read_variable(
             f"{shape}: the grid has changed or this is a subset; "
             f"fetch the whole granule of {layout.id}."
         )
-    measured = np.dtype(variable.dtype).kind == "f"
-    if stored.dtype.kind not in ("f" if measured else "iu"):
+    expected = np.dtype(variable.dtype)
+    measured = expected.kind == "f"
+    # A measurement may come in any precision; the fill and the bits of a flag are of its own type.
+    native = stored.dtype.newbyteorder("=")
+    if not (native.kind == "f" if measured else native == expected):
         raise LayoutError(
             f"{file}: {variable.path} is stored as {stored.dtype}, where {layout.id} has "
             f"{variable.dtype}: its layout file has to be brought up to date."
@@ -292,7 +297,7 @@ def _read_variable(
     if turned:
         part = part.swapaxes(-1, -2)
     if not measured:
-        part = part.astype(part.dtype.newbyteorder("="), copy=False)
+        part = part.astype(expected, copy=False)
     fields = place.laid_out(part, window, np.nan if measured else variable.fill)
     return fields if layout.times > 1 else fields[0]
 
@@ -307,9 +312,13 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
     """
     if layout.stamp is None:
         return None
+    held = 1
     try:
         if layout.stamp.variable:
-            moments = _times(hdf5.variable(granule, layout.stamp.variable))
+            stored = hdf5.variable(granule, layout.stamp.variable)
+            # What is not there has no size: it is told below.
+            held = 0 if stored is None else stored.size
+            moments = _times(stored, layout.times)
         else:
             group, _, name = str(layout.stamp.attribute).partition("@")
             text = stated_at(granule, group, name)
@@ -322,9 +331,10 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
         ) from error
     # An attribute states one time, a variable each.
     count = layout.times if layout.stamp.variable else 1
-    if moments != [first] + [first + n * layout.interval for n in range(1, count)]:
+    even = [first] + [first + n * layout.interval for n in range(1, count)]
+    if held != count or moments != even:
         raise LayoutError(
-            f"{file} holds {len(moments)} times from {first:%Y-%m-%dT%H:%M}Z on, where {layout.id} "
+            f"{file} holds {held} times from {first:%Y-%m-%dT%H:%M}Z on, where {layout.id} "
             f"has {layout.times}, {layout.interval} apart: it is a subset by a service; fetch the "
             "whole granule."
         )
@@ -333,12 +343,15 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
     return (first + offset).replace(microsecond=0)
 
 
-def _times(variable: h5py.Dataset) -> list[datetime]:
+def _times(variable: Any, most: int) -> list[datetime]:
+    """Return the first `most` times of a variable of one row, or of one number."""
+    # A file of a few bytes may state a length that no memory holds.
+    numbers = variable[:most] if variable.ndim else variable[()]
     # GLDAS has a blank before its units, and some providers write "julian" where they count in
     # the common calendar: both calendars count days alike from 1901 to 2099.
     calendar = hdf5.attribute(variable, "calendar", "standard")
     units = hdf5.attribute(variable, "units").strip()
-    moments = cftime.num2date(np.atleast_1d(variable[...]), units, calendar)
+    moments = cftime.num2date(np.atleast_1d(numbers), units, calendar)
     return [
         datetime(m.year, m.month, m.day, m.hour, m.minute, m.second, m.microsecond, tzinfo=UTC)
         for m in moments

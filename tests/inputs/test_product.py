@@ -1,5 +1,6 @@
 """Granules written as their layouts say, for what no real file shows."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import h5py
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from msm.grid.ease import M09
 from msm.inputs.product import GranuleError, LayoutError
 from msm.inputs.registry import identify, product
+from msm.sandbox.weather import NORTH_AMERICA
+from msm.sandbox.writer import write_granule
 
 DAY = datetime(2021, 1, 10, tzinfo=UTC)
 
@@ -326,3 +329,32 @@ def test_half_an_orbit_names_each_cell_of_the_grid_once(tmp_path, rows, cols):
         extent.rangeBeginningDateTime = "2019-08-22T22:48:57.923Z"
     with pytest.raises(LayoutError, match="do not name each cell of the M36 grid once"):
         HALF.read(path)
+
+
+def test_axes_and_times_of_a_length_that_no_memory_holds_are_not_read(tmp_path):
+    """A file of a few kilobytes can state it."""
+    known = product("NLDAS_FORA0125_H", "2.0")
+    right = tmp_path / known.layout.file_name.format(time=DAY)
+    write_granule(right, known.layout, DAY, {}, NORTH_AMERICA)
+    for axis, said in (("time", "holds 1099511627776 times"), ("lat", "the axis 'lat'")):
+        long = shutil.copy(right, tmp_path / f"{axis} {right.name}")
+        with h5py.File(long, "a") as file:
+            units = file[axis].attrs["units"]
+            del file[axis]
+            file.create_dataset(axis, (2**40,), "f8", chunks=(1,)).attrs["units"] = units
+        with pytest.raises(LayoutError, match=said):
+            known.read(long)
+
+
+def test_a_flag_of_another_type_is_another_flag(tmp_path):
+    """Its fill and its bits are of the layout's type."""
+    known = product("SPL3SMP", "009")
+    right = tmp_path / known.layout.file_name.format(time=DAY, release="R19240", counter="001")
+    write_granule(right, known.layout, DAY, {}, NORTH_AMERICA)
+    flag = next(v for v in known.layout.variables if v.name == "retrieval_qual_flag_am")
+    with h5py.File(right, "a") as file:
+        values = file[flag.path][...].astype("i4")
+        del file[flag.path]
+        file[flag.path] = values
+    with pytest.raises(LayoutError, match="is stored as int32, where SPL3SMP 009 has u2"):
+        known.read(right)
