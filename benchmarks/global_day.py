@@ -45,6 +45,7 @@ ROUNDS = 3
 def prepare(folder: Path) -> dict[str, Settings]:
     """Bring the granules of both ways to disk, each in a site of its own; draw the first map."""
     sites = {}
+    shutil.rmtree(folder, ignore_errors=True)
     with start(folder / "sandbox", "global") as sandbox:
         for name in ("SPL4SMGP", "GLDAS and IMERG"):
             if name != "SPL4SMGP":
