@@ -19,7 +19,8 @@ from flows.report import address, report
 from msm.grid.domain import load_domain
 from msm.inputs.earthdata import EarthdataError, LoginError
 from msm.inputs.tiers import due_day
-from msm.pipeline.advance import advance
+from msm.pipeline.chains import open_chain
+from msm.pipeline.daily import bring_to
 from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import check_day, open_run
@@ -52,12 +53,15 @@ def fetch(day: date, domain: str) -> Path:
 
 
 @task(task_run_name="advance to {day}", cache_policy=NO_CACHE)
-def advance_to(day: date, domain: str) -> Path:
-    """Advance the chain of states to the day and store its prediction."""
+def advance_to(day: date, domain: str) -> list[date]:
+    """Advance the chain of states to the day; return replayed days that are to be published too."""
     logger = get_run_logger()
     with open_run(read_settings(domain=domain)) as run:
-        return advance(
-            run, day, lambda what, done, total: logger.info("%s %d/%d", what, done, total)
+        return bring_to(
+            run,
+            open_chain(run, day),
+            day,
+            lambda what, done, total: logger.info("%s %d/%d", what, done, total),
         )
 
 
@@ -65,7 +69,7 @@ def advance_to(day: date, domain: str) -> Path:
 def publish_day(day: date, domain: str, now: datetime) -> Path:
     """Publish the day's map."""
     with open_run(read_settings(domain=domain)) as run:
-        return publish(run, day, now).path
+        return publish(run, open_chain(run, day), day, now).path
 
 
 @task(task_run_name="report {day}", cache_policy=NO_CACHE)
@@ -104,7 +108,8 @@ def daily(day: date | None = None, domain: str = "conus") -> Path:
         day = due_day(load_domain(domain), runtime.flow_run.scheduled_start_time or now)
     check_day(day, now)
     fetch(day, domain)
-    advance_to(day, domain)
+    for other in advance_to(day, domain):
+        publish_day(other, domain, now)
     path = publish_day(day, domain, now)
     report_day(day, domain, path)
     return path

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,9 @@ class Input(BaseModel):
 
 
 _INPUTS = TypeAdapter(tuple[Input, ...])
+
+DAMAGED = (OSError, RuntimeError, AttributeError, LookupError, ValueError)
+"""What reading a file raises that is not what `write` wrote."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +187,36 @@ def write(path: Path, cells: CellFields) -> None:
             flag[:] = getattr(cells, name)
 
 
+@dataclass(frozen=True)
+class Label:
+    """What the file of a day's forcing says of its content."""
+
+    sha256: str
+    """`CellFields.sha256`."""
+    inputs: tuple[Input, ...]
+    awaited: tuple[str, ...]
+
+
+def read_label(path: Path) -> Label:
+    """Read what a file says of its content, and not the content.
+
+    Raises
+    ------
+    MsmError
+        If the file is damaged.
+    """
+    try:
+        # Not by netCDF4, which takes in all variables first.
+        with h5py.File(path) as file:
+            return Label(
+                file.attrs["content_sha256"],
+                _INPUTS.validate_json(file.attrs["inputs"]),
+                tuple(json.loads(file.attrs["awaited"])),
+            )
+    except DAMAGED as error:
+        raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error
+
+
 def read(path: Path, domain: Domain) -> CellFields:
     """Read fields back.
 
@@ -207,7 +241,7 @@ def read(path: Path, domain: Domain) -> CellFields:
                 awaited=tuple(json.loads(dataset.awaited)),
             )
             stated = dataset.content_sha256
-    except (OSError, RuntimeError, AttributeError, IndexError, ValueError) as error:
+    except DAMAGED as error:
         raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error
     if cells.sha256 != stated:
         raise MsmError(f"{path} does not hold what was written: remove it, and it is made anew.")

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from msm.settings import read_settings
 
 if TYPE_CHECKING:
     from msm.archive.store import Published
+    from msm.pipeline.backfill import Plan, Report
 
 app = typer.Typer(
     help="Daily soil-moisture maps at 9 km, and the archive that people download them from.",
@@ -34,9 +36,25 @@ app.add_typer(sandbox_app, name="sandbox")
 screen = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+Start = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First UTC day.")]
+End = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Last UTC day.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes on this machine; its processors by default.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a dask scheduler whose workers reach these folders.")
+]
 DomainOption = Annotated[
     str | None, typer.Option(help="conus, global or box:SOUTH,NORTH,WEST,EAST.")
 ]
+
+
+class Replace(StrEnum):
+    """Which published days are made again."""
+
+    missing = "missing"
+    changed = "changed"
+    all = "all"
 
 
 def main() -> None:
@@ -84,6 +102,99 @@ def daily(
     _tell(published, as_json)
 
 
+@app.command()
+def fetch(
+    start: Start,
+    end: End,
+    domain: DomainOption = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> None:
+    """Store the forcing of days, and make it anew where other granules are offered by now."""
+    from msm.pipeline.backfill import days_between
+    from msm.pipeline.crew import open_crew
+    from msm.pipeline.fetch import fetch as bring
+    from msm.pipeline.run import open_run
+
+    days = days_between(start.date(), end.date(), datetime.now(UTC))
+    with (
+        open_run(read_settings(domain=domain)) as run,
+        open_crew(run, workers, scheduler) as crew,
+        _progress() as progress,
+    ):
+        made = bring(run, days[0], days[-1], crew, progress)
+    if as_json:
+        typer.echo(json.dumps(_named(made)))
+        return
+    for day, why in made.items():
+        typer.echo(f"{day} made: {why}")
+    screen.print(f"{len(made)} of {len(days)} days made, the others are as offered", style="green")
+
+
+@app.command()
+def backfill(
+    start: Start,
+    end: End,
+    domain: DomainOption = None,
+    days_file: Annotated[
+        Path | None, typer.Option(help="Only the days that this file lists, one a line.")
+    ] = None,
+    replace: Annotated[
+        Replace, typer.Option(help="Which of the days are made again where they are published.")
+    ] = Replace.missing,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make many days, or make them again, and publish them; safe to run again at any time."""
+    from msm.pipeline import backfill as many
+    from msm.pipeline.crew import open_crew
+    from msm.pipeline.run import open_run
+
+    now = datetime.now(UTC)
+    days = many.days_between(start.date(), end.date(), now)
+    if days_file:
+        days = many.days_of_file(days_file, days)
+    with open_run(read_settings(domain=domain)) as run:
+        if dry_run:
+            _tell_plan(many.plan(run, days, replace.value, online=True), as_json)
+            return
+        with open_crew(run, workers, scheduler) as crew, _progress() as progress:
+            report = many.backfill(run, days, replace.value, crew, now, progress)
+    _tell_report(report, as_json)
+
+
+def _tell_plan(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_named(asdict(plan)), default=str))
+        return
+    for day, why in plan.why.items():
+        typer.echo(f"{day}: {why}")
+    typer.echo(f"{len(plan.why)} days to make; {len(plan.after)} days after them may follow")
+
+
+def _tell_report(report: Report, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_named(asdict(report)), default=str))
+    else:
+        rate = f", {60 * report.run / report.seconds:.0f} a minute" if report.run else ""
+        screen.print(
+            f"{len(report.published)} days published, {len(report.unchanged)} were so already; "
+            f"{report.run} days run in {report.seconds:.0f} s{rate}",
+            style="green",
+        )
+    if report.failed:
+        first = min(report.failed)
+        raise MsmError(
+            f"{len(report.failed)} days could not be published, {first} the first: "
+            f"{report.failed[first]}"
+        )
+
+
 def _tell(published: Published, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(published), default=str))
@@ -97,8 +208,10 @@ def _tell(published: Published, as_json: bool) -> None:
 
 @app.command()
 def status(domain: DomainOption = None, as_json: Json = False) -> None:
-    """Show which days are published."""
+    """Show which days are published, and which no longer follow from their inputs."""
     from msm.archive import store
+    from msm.pipeline.chains import touched
+    from msm.pipeline.run import open_run
 
     settings = read_settings(domain=domain)
     records = [
@@ -106,8 +219,12 @@ def status(domain: DomainOption = None, as_json: Json = False) -> None:
         for day in store.published_days(settings.archive, settings.domain)
         if (record := store.read_item(settings.archive, settings.domain, day))
     ]
+    with open_run(settings) as run:
+        stale, after = touched(run, records[-1].chain_id) if records else ({}, [])
     if as_json:
-        typer.echo(json.dumps([asdict(record) for record in records], default=str))
+        days = [asdict(record) for record in records]
+        told = {"published": days, "stale": stale, "after_stale": after}
+        typer.echo(json.dumps(_named(told), default=str))
         return
     table = Table("day", "status", "revision", "published", Column("file", overflow="fold"))
     for record in records:
@@ -121,8 +238,24 @@ def status(domain: DomainOption = None, as_json: Json = False) -> None:
     Console().print(table)
     if records:
         gaps = _gaps([record.day for record in records])
-        told = f"not published in between: {', '.join(map(str, gaps))}" if gaps else "no gap"
-        typer.echo(f"{len(records)} days, {told}")
+        between = f"not published in between: {', '.join(map(str, gaps))}" if gaps else "no gap"
+        typer.echo(f"{len(records)} days, {between}")
+    if stale:
+        for day, why in stale.items():
+            typer.echo(f"{day} is stale: {why}")
+        last = max([*stale, *after])
+        typer.echo(
+            f"{len(after)} days after it follow it: msm backfill {min(stale)} {last} "
+            "--replace changed"
+        )
+
+
+def _named(document: dict[Any, Any]) -> dict[str, Any]:
+    """Name days in keys, at any depth, as JSON needs it."""
+    return {
+        str(key): _named(value) if isinstance(value, dict) else value
+        for key, value in document.items()
+    }
 
 
 def _gaps(days: list[date]) -> list[date]:

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """Days behind the newest whose states are all kept: each can be made again in one step."""
     anchor_days: Annotated[int, Field(ge=1)] = 32
     """Days from one kept state to the next further back."""
+    replay_days: Annotated[int, Field(ge=0)] = 14
+    """Days before a day whose inputs, where they changed, are followed by its run by itself; what
+    changed earlier is listed by `msm status`, and replayed by `msm backfill`."""
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -59,6 +59,10 @@ class Record:
     """SHA-256 of the file that this one replaced."""
     fingerprint: str
     created: datetime
+    chain_id: str
+    """Chain of states that made it."""
+    checkpoint: str
+    """Name and version of the checkpoint that made it."""
 
 
 @dataclass(frozen=True)
@@ -319,6 +323,7 @@ def _record(item: Path) -> Record:
     try:
         document = json.loads(item.read_text())
         properties: dict[str, Any] = document["properties"]
+        lineage = properties["msm:lineage"]
         return Record(
             day=datetime.fromisoformat(properties["datetime"]).date(),
             path=item.with_suffix(".nc"),
@@ -332,6 +337,8 @@ def _record(item: Path) -> Record:
             replaced_sha256=properties["msm:replaces"],
             fingerprint=properties["msm:fingerprint"],
             created=datetime.fromisoformat(properties["created"]),
+            chain_id=lineage["chain_id"],
+            checkpoint=f"{lineage['checkpoint_name']} {lineage['checkpoint_version']}",
         )
     except (ValueError, KeyError) as error:
         raise MsmError(

@@ -5,14 +5,17 @@ record ``records/<YYYYMMDD>.json`` of every day that was run, and snapshots ``<Y
 some of them. A record names the content of the state before and after its day, so that the chain
 can be followed link by link without the states themselves; a snapshot counts only where it has
 the content that its day's record names. A revised input makes a new record, and a new snapshot, of
-that day, each in one rename.
+that day and of those after it, each in one rename. Two runs may work on one chain at a time: a
+record is written only where the day before has the content that its state came from.
 """
 
+import fcntl
 import hashlib
 import json
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,8 +24,6 @@ from msm.durable import replacing
 from msm.errors import MsmError
 from msm.model import snapshot
 from msm.model.state import State
-
-log = logging.getLogger(__name__)
 
 
 class StateError(MsmError):
@@ -63,6 +64,8 @@ class DayRecord(_Frozen):
     """Fingerprint of the forcing that advanced the state over the day."""
     spin_up_age: int
     """Days run since the cold start, this one included."""
+    prediction_sha256: str | None = None
+    """Content of what the network said of the day; None where it was not asked to keep it."""
 
 
 class _Signed(_Frozen):
@@ -100,21 +103,13 @@ class Chain:
         """Return the newest day before `day` that has a snapshot, or None."""
         return max((found for found in self.days() if found < day), default=None)
 
-    def state_before(self, day: date) -> tuple[date, State] | None:
-        """Read the newest state before `day` that the chain vouches for, and its day.
-
-        What is damaged, or was left half written by a run that was killed, is passed over and
-        logged: the days after the state are run again.
-        """
-        for found in reversed([found for found in self.days() if found < day]):
-            try:
-                return found, self.read_snapshot(found)[0]
-            except StateError as error:
-                log.warning("%s", error)
-        return None
-
     def write_record(
-        self, day: date, content_hash: str, hash_before: str, forcing_fingerprint: str
+        self,
+        day: date,
+        content_hash: str,
+        hash_before: str,
+        forcing_fingerprint: str,
+        prediction_sha256: str | None = None,
     ) -> DayRecord:
         """Note that `day` was run.
 
@@ -127,11 +122,14 @@ class Chain:
             `State.content_hash` of the state that the day started from.
         forcing_fingerprint : str
             Fingerprint of the forcing that advanced it.
+        prediction_sha256 : str, optional
+            Content of what the network said of the day, where that is kept.
 
         Raises
         ------
         StateError
-            If the day lies before the chain's cold start.
+            If the day lies before the chain's cold start, or the day before has come to another
+            state meanwhile.
         """
         age = (day - self.root.cold_start).days + 1
         if age < 1:
@@ -146,26 +144,27 @@ class Chain:
             hash_before=hash_before,
             forcing_fingerprint=forcing_fingerprint,
             spin_up_age=age,
+            prediction_sha256=prediction_sha256,
         )
         signed = _Signed(record=record, sha256=_canonical_hash(record))
         path = self.record_path(day)
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as new:
-            new.write_text(signed.model_dump_json() + "\n")
+        with self._locked():
+            eve = day - timedelta(days=1)
+            if age > 1 and self.read_record(eve).content_hash != hash_before:
+                raise StateError(
+                    f"chain {self.root.chain_id} has come to another state on {eve} while {day} was"
+                    " run: another run replays it; run the same command again"
+                )
+            with replacing(path) as new:
+                new.write_text(signed.model_dump_json() + "\n")
         return record
 
-    def write_snapshot(
-        self, day: date, state: State, hash_before: str, forcing_fingerprint: str
-    ) -> DayRecord:
-        """Store the state after `day`, and then its record, as `write_record`.
-
-        Killed in between, the snapshot does not have the content that the record names, and the
-        day is run again.
-        """
+    def write_snapshot(self, day: date, state: State) -> None:
+        """Store the state after `day`; it counts as soon as the day's record names its content."""
         if not self._holds(day, state):
             with replacing(self.path(day)) as new:
                 snapshot.write(new, state)
-        return self.write_record(day, state.content_hash, hash_before, forcing_fingerprint)
 
     def read_record(self, day: date) -> DayRecord:
         """Read a day's record, checked against the chain.
@@ -214,6 +213,26 @@ class Chain:
         if state.content_hash != record.content_hash:
             raise _damaged(path, "its state does not have the content that its record names")
         return state, record
+
+    def read_block(self, day: date, cells: slice) -> State:
+        """Read the state of some whole tiles after a day, not checked against its record.
+
+        Raises
+        ------
+        StateError
+            If there is none or it is damaged.
+        """
+        try:
+            return snapshot.read(self.path(day), cells)
+        except snapshot.UNREADABLE as error:
+            raise _damaged(self.path(day), f"it is not a readable snapshot ({error})") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the chain for one process; the kernel lets go when the process ends."""
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _holds(self, day: date, state: State) -> bool:
         """Tell whether the file on disk is this very state."""

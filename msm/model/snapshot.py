@@ -54,19 +54,20 @@ def _deflated(values: Half, width: int, first: int) -> bytes:
     return deflated
 
 
-def read(path: Path) -> State:
-    """Read a state; a file that is none raises one of `UNREADABLE`."""
+def read(path: Path, cells: slice | None = None) -> State:
+    """Read a state, or that of some whole tiles; a file that is none raises an `UNREADABLE`."""
     with h5py.File(path) as file, ThreadPoolExecutor() as pool:
 
         def values(name: str) -> Half:
             stored = file[name]
             hidden_size, n_cell = stored.shape
             width = stored.chunks[1]
-            whole = np.empty((n_cell, hidden_size), stored.dtype)
-            firsts = range(0, n_cell, width)
-            chunks = (stored.id.read_direct_chunk((0, first))[1] for first in firsts)
-            list(pool.map(partial(_inflated, whole, width), firsts, chunks))
-            return whole
+            start, stop, _ = (cells or slice(None)).indices(n_cell)
+            part = np.empty((stop - start, hidden_size), stored.dtype)
+            firsts = range(0, stop - start, width)
+            chunks = (stored.id.read_direct_chunk((0, start + first))[1] for first in firsts)
+            list(pool.map(partial(_inflated, part, width), firsts, chunks))
+            return part
 
         return State(values("h"), values("c"))
 

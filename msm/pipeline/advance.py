@@ -1,174 +1,262 @@
-"""Advance: the chain of states is brought to the end of a day, and the day is predicted."""
+"""Advance: the network is run over days in their order, and the chain remembers what came of each.
+
+A day that comes to another state than before changes the days after it: they are run as well, until
+one of them comes to the same state again. Nothing here depends on who does the work, so that a day
+made daily, by a backfill or by a replay, by any number of workers, is the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-import msm
-from msm import cells
-from msm.cells import CellFields
-from msm.model import inference
-from msm.model.chain import Chain, ChainRoot
-from msm.model.chain import open_chain as open_root
-from msm.model.checkpoint import InputSpec
-from msm.model.state import State
-from msm.pipeline.gather import Gathered, gather
-from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
+from msm.errors import MsmError
+from msm.model.chain import Chain, DayRecord, StateError
+from msm.model.state import content_hash
+from msm.pipeline import blocks
+from msm.pipeline.crew import Crew, split
+from msm.pipeline.gather import Gathered, ahead
 from msm.pipeline.run import Progress, Run, silent
-from msm.settings import Settings
 
-FETCH_DAYS = 8
-"""Days that are searched for and fetched together: a search costs two requests however long."""
+KEPT_DAYS = 8
+"""While days are run, the state of one in so many is stored: a kill costs no more."""
 
+ONE_DAY = timedelta(days=1)
 
-def prediction_path(chain: Chain, day: date) -> Path:
-    """Path of the map that the network made of a day, before it is published."""
-    return chain.folder / f"{day:%Y%m%d}-prediction.nc"
+log = logging.getLogger(__name__)
 
 
-def open_chain(run: Run, day: date) -> Chain:
-    """Open the chain of states that `day` belongs to.
+@dataclass(frozen=True)
+class Ran:
+    """A day that was run."""
 
-    Of the chains with this checkpoint, mask, statics and processing, the one that is nearest before
-    the day serves; where there is none, a new one starts `spin_up_days` before it.
+    day: date
+    changed: bool
+    """Whether it came to another state, or from other forcing, than the last time, if any."""
+    predicted: bool
+    """Whether what the network says of it was stored, for who publishes it."""
+
+
+def advance(
+    run: Run, chain: Chain, wanted: Iterable[date], crew: Crew, progress: Progress = silent
+) -> Iterator[Ran]:
+    """Run days, and all days between them and a state, and all that change with them.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    chain
+        The chain of all the days.
+    wanted
+        Days whose prediction is wanted.
+    crew
+        Who does the work.
+    progress
+        Told of each day.
+
+    Yields
+    ------
+    Ran
+        Each day as soon as its record is written, in order. Of a day that has changed and was
+        wanted at some time before, the prediction is stored as well.
+
+    Raises
+    ------
+    MsmError
+        If there is no complete forcing for a day; what was yielded stays.
     """
-    folder = run.states_path
-    sought = {
-        "checkpoint_sha256": run.checkpoint.sha256,
-        "domain": run.domain.name,
-        "mask_sha256": run.domain.mask_sha256,
-        "statics_sha256": stored_statics(run).sha256,
-        "processing_version": msm.PROCESSING_VERSION,
-    }
-    found = []
-    for record in sorted(folder.glob("*/chain.json")):
-        root = ChainRoot.model_validate_json(record.read_bytes())
-        if root.cold_start <= day and root.model_dump(include=set(sought)) == sought:
-            chain = open_root(folder, root)
-            found.append((chain.newest_before(day) or root.cold_start, root.chain_id, chain))
-    if found:
-        return max(found)[2]
-    cold_start = day - timedelta(days=run.settings.spin_up_days)
-    return open_root(folder, ChainRoot(cold_start=cold_start, **sought))
+    left = set(wanted)
+    refused: set[date] = set()
+    while left:
+        yield from _Pass(run, chain, left, refused, crew, progress).follow()
 
 
-def advance(run: Run, day: date, progress: Progress = silent) -> Path:
-    """Bring the chain to the end of `day` and store what the network says of it.
+@dataclass(frozen=True)
+class _Begun:
+    """A day that the crew is at work on."""
 
-    Days between the newest state and `day` are run as well, and fetched ahead in windows while the
-    network works; their states are kept every `FETCH_DAYS` days, so that an interrupt costs little.
-
-    Returns
-    -------
-    Path
-        The prediction, `soil_moisture` on the cells.
-    """
-    chain = open_chain(run, day)
-    path = prediction_path(chain, day)
-    done = path.exists() and chain.record_path(day).exists()
-    if done and _made_from_what_is_stored(run, chain, day):
-        return path
-    found = chain.state_before(day)
-    if found is None:
-        before = State.zeros(run.domain.n_cell, run.checkpoint.card.hidden_size)
-        start = chain.root.cold_start - timedelta(days=1)
-    else:
-        start, before = found
-    columns = stored_statics(run).columns(spec.name for spec in run.checkpoint.card.statics)
-    total = (day - start).days
-    for number, (today, fields) in enumerate(_forcing_ahead(run, start + timedelta(days=1), day)):
-        soil_moisture, after = _step(run, fields, columns, before)
-        if today == day:
-            # The prediction first: the record of a day says that the day is done.
-            cells.write(path, _prediction(run, day, soil_moisture, fields))
-        link = before.content_hash, fields.sha256
-        if today >= day - timedelta(days=1) or today.toordinal() % FETCH_DAYS == 0:
-            chain.write_snapshot(today, after, *link)
-            _prune(chain, today, run.settings)
-        else:
-            chain.write_record(today, after.content_hash, *link)
-        before = after
-        progress(f"{today}", number + 1, total)
-    return path
+    day: date
+    fingerprint: Any
+    parts: list[Any]
+    hashes: list[Any]
+    snapshot: Any
 
 
-def _made_from_what_is_stored(run: Run, chain: Chain, day: date) -> bool:
-    return chain.read_record(day).forcing_fingerprint == stored_forcing(run, day).sha256
+class _Pass:
+    """One way through the days, from a state that is stored to where no day is left to run."""
+
+    def __init__(
+        self,
+        run: Run,
+        chain: Chain,
+        left: set[date],
+        refused: set[date],
+        crew: Crew,
+        progress: Progress,
+    ) -> None:
+        self.run, self.chain, self.crew, self.progress = run, chain, crew, progress
+        self.left, self.refused = left, refused
+        self.blocks = split(run.domain.n_cell, crew.blocks)
+        self.recorded = set(chain.recorded_days())
+        self.last_wanted = max(left)
+        self.last = max(self.recorded | left)
+        self.start, self.parts, self.content = self._begin_with()
+
+    def follow(self) -> Iterator[Ran]:
+        """Run the days in order, some of them begun while an earlier one is not finished."""
+        total = (self.last_wanted - self.start).days
+        begun: deque[_Begun] = deque()
+        failure = None
+        with closing(ahead(self.run, self.start, self.last_wanted, self.last)) as days:
+            while True:
+                while failure is None and len(begun) <= self.crew.ahead:
+                    try:
+                        following = next(days, None)
+                    except MsmError as error:
+                        # The days before it can be finished, and may be all that are needed.
+                        failure = error
+                        break
+                    if following is None:
+                        break
+                    begun.append(self._begin(*following))
+                if not begun:
+                    break
+                ran = self._finish(begun.popleft())
+                self.progress(f"{ran.day}", min((ran.day - self.start).days, total), total)
+                yield ran
+                if not self._goes_on(ran):
+                    return
+        if failure is not None:
+            raise failure
+
+    def _goes_on(self, ran: Ran) -> bool:
+        """Tell whether the day after has to be run, and from this one's state."""
+        after = ran.day + ONE_DAY
+        if ran.changed and after in self.recorded:
+            return True
+        if not self.left:
+            return False
+        following = min(self.left)
+        return not any(
+            ran.day < day < following for day in self.chain.days() if day not in self.refused
+        )
+
+    def _begin_with(self) -> tuple[date, list[Any], str]:
+        """Return the newest state before the first wanted day that the chain vouches for."""
+        first = min(self.left)
+        for day in reversed([day for day in self.chain.days() if day < first]):
+            if day in self.refused:
+                continue
+            try:
+                vouched = self.chain.read_record(day).content_hash
+                parts = [
+                    self.crew.submit(blocks.state, self.chain, day, block) for block in self.blocks
+                ]
+                if self._content(parts) == vouched:
+                    return day, parts, vouched
+                problem = f"{self.chain.path(day)} does not hold the state that its record names"
+            except StateError as error:
+                problem = str(error)
+            self.refused.add(day)
+            log.warning(
+                "%s. The days from the newest state before it are run again; "
+                "`msm backfill %s %s --replace all` makes it anew.",
+                problem.rstrip("."),
+                day,
+                day,
+            )
+        parts = [self.crew.submit(blocks.cold, block) for block in self.blocks]
+        return self.chain.root.cold_start - ONE_DAY, parts, self._content(parts)
+
+    def _content(self, parts: list[Any]) -> str:
+        hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
+        return self._joined(hashes)
+
+    def _joined(self, hashes: list[Any]) -> str:
+        tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
+        return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.hidden_size, tiles)
+
+    def _begin(self, day: date, gathered: Gathered | None) -> _Begun:
+        submit = self.crew.submit
+        stored = submit(blocks.forcing, day, gathered) if gathered else None
+        given = submit(blocks.weather, day, stored)
+        stepped = [
+            submit(blocks.step, block, given, before, self.crew.threads)
+            for block, before in zip(self.blocks, self.parts, strict=True)
+        ]
+        self.parts = stepped
+        snapshot = None
+        if self._is_kept(day):
+            snapshot = submit(blocks.snapshot, self.chain, day, stepped)
+            if not day.toordinal() % self.run.settings.anchor_days:
+                # The file is what the days after it stand on: what was computed so far can be
+                # forgotten, and a worker that dies costs no more than the days since.
+                self.parts = [
+                    submit(blocks.state, self.chain, day, block, snapshot) for block in self.blocks
+                ]
+        return _Begun(
+            day,
+            submit(blocks.fingerprint, given),
+            stepped,
+            [submit(blocks.hashes, part) for part in stepped],
+            snapshot,
+        )
+
+    def _is_kept(self, day: date) -> bool:
+        """Tell whether the state after a day is stored: often enough, at the end, or again."""
+        ends = (self.last_wanted, self.last)
+        return (
+            day.toordinal() % KEPT_DAYS == 0
+            or any(end - ONE_DAY <= day <= end for end in ends)
+            or self.chain.path(day).exists()
+        )
+
+    def _finish(self, begun: _Begun) -> Ran:
+        """Write what belongs to a day; its record comes last, and says that the day is done."""
+        day = begun.day
+        before = self._recorded(day)
+        content = self._joined(begun.hashes)
+        forcing = self.crew.result(begun.fingerprint)
+        changed = before is None or (
+            (before.content_hash, before.hash_before, before.forcing_fingerprint)
+            != (content, self.content, forcing)
+        )
+        asked_before = before is not None and before.prediction_sha256 is not None
+        predicted = day in self.left or (changed and asked_before)
+        prediction = None
+        if predicted:
+            maps = [self.crew.submit(blocks.soil_moisture, part) for part in begun.parts]
+            prediction = self.crew.result(
+                self.crew.submit(blocks.prediction, self.chain, day, maps)
+            )
+        if begun.snapshot is not None:
+            self.crew.result(begun.snapshot)
+            prune(self.chain, day, self.run)
+        if changed or predicted:
+            self.chain.write_record(day, content, self.content, forcing, prediction)
+        self.content = content
+        self.left.discard(day)
+        return Ran(day, changed, predicted)
+
+    def _recorded(self, day: date) -> DayRecord | None:
+        if day not in self.recorded:
+            return None
+        try:
+            return self.chain.read_record(day)
+        except StateError as error:
+            log.warning("%s", error)
+            return None
 
 
-def _forcing_ahead(run: Run, first: date, last: date) -> Iterator[tuple[date, CellFields]]:
-    """Give each day's forcing in order, downloading the next window meanwhile."""
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
-
-    def fetch(window: list[date]) -> dict[date, Gathered]:
-        wanted = [day for day in window if not run.forcing_path(day).exists()]
-        return gather(run, wanted[0], wanted[-1]) if wanted else {}
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(fetch, windows[0])
-        for window, following in zip(windows, [*windows[1:], None], strict=True):
-            gathered = coming.result()
-            if following is not None:
-                coming = pool.submit(fetch, following)
-            for day in window:
-                if run.forcing_path(day).exists():
-                    yield day, cells.read(run.forcing_path(day), run.domain)
-                else:
-                    # A day that the window's search found incomplete is told by its own.
-                    found = gathered.get(day) or gather(run, day, day)[day]
-                    yield day, make_forcing(run, day, found)
-
-
-def _step(
-    run: Run, fields: CellFields, columns: NDArray[np.float32], before: State
-) -> tuple[NDArray[np.float32], State]:
-    card = run.checkpoint.card
-    weather = fields.columns(spec.name for spec in card.forcing)
-    lacking = ~(np.isfinite(weather).all(axis=1) & np.isfinite(columns).all(axis=1))
-    if lacking.any():
-        # The network runs on every cell, so that tiles stay the same; where a source does not
-        # reach it is given the training mean, and what it says there is not used.
-        means = [_untransformed_mean(spec) for spec in (*card.forcing, *card.statics)]
-        weather[lacking] = means[: len(card.forcing)]
-        columns = columns.copy()
-        columns[lacking] = means[len(card.forcing) :]
-    soil_moisture, after = inference.step(
-        run.checkpoint, weather, columns, before, run.settings.device
-    )
-    soil_moisture[lacking] = np.nan
-    return soil_moisture, after
-
-
-def _untransformed_mean(spec: InputSpec) -> float:
-    return float(np.expm1(spec.mean)) if spec.transform == "log1p" else float(spec.mean)
-
-
-def _prediction(
-    run: Run, day: date, soil_moisture: NDArray[np.float32], fields: CellFields
-) -> CellFields:
-    return CellFields(
-        mask_sha256=run.domain.mask_sha256,
-        day=day,
-        fields={"soil_moisture": soil_moisture},
-        units={"soil_moisture": "m3 m-3"},
-        filled=fields.filled,
-        inputs=fields.inputs,
-        lower_tier=fields.lower_tier,
-    )
-
-
-def _prune(chain: Chain, newest: date, settings: Settings) -> None:
+def prune(chain: Chain, newest: date, run: Run) -> None:
     """Let go of older states, but for one in every so many days: a replay starts from there."""
     for day in chain.days():
-        if day >= newest - timedelta(days=settings.state_days):
-            continue
-        prediction_path(chain, day).unlink(missing_ok=True)
-        if day.toordinal() % settings.anchor_days:
-            chain.path(day).unlink()
+        old = day < newest - timedelta(days=run.settings.state_days)
+        if old and day.toordinal() % run.settings.anchor_days:
+            chain.path(day).unlink(missing_ok=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from msm.archive.store import Published
+from msm.model.chain import Chain
 from msm.pipeline.advance import advance
+from msm.pipeline.chains import is_run, open_chain, stale
+from msm.pipeline.crew import Alone
 from msm.pipeline.inputs import better_forcing
-from msm.pipeline.publish import publish
+from msm.pipeline.publish import behind, publish
 from msm.pipeline.run import Progress, Run, check_day, silent
 
 
 def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Published:
-    """Make one day's map and publish it.
+    """Make one day's map and publish it, and replay what no longer holds of the days before it.
 
     Parameters
     ----------
@@ -23,7 +26,7 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     now
         The present time, UTC: it decides which inputs may still be revised, nothing else.
     progress
-        Told of each day of a spin-up or catch-up.
+        Told of each day of a spin-up, catch-up or replay.
 
     Returns
     -------
@@ -38,5 +41,26 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     """
     check_day(day, now)
     better_forcing(run, day)
-    advance(run, day, progress)
-    return publish(run, day, now)
+    chain = open_chain(run, day)
+    for other in bring_to(run, chain, day, progress):
+        publish(run, chain, other, now)
+    return publish(run, chain, day, now)
+
+
+def bring_to(run: Run, chain: Chain, day: date, progress: Progress = silent) -> list[date]:
+    """Run a chain to the end of a day, where that is not done, and replay stale days before it.
+
+    Days that went stale longer than `replay_days` before stay as they are: `msm status` lists them.
+
+    Returns
+    -------
+    list of date
+        Other days whose publication is behind the chain.
+    """
+    recorded = set(chain.recorded_days())
+    window = {day - timedelta(days=n) for n in range(run.settings.replay_days + 1)} & recorded
+    wanted = set(stale(run, chain, window))
+    if not is_run(chain, day):
+        wanted.add(day)
+    ran = {found.day for found in advance(run, chain, wanted, Alone(run), progress)}
+    return behind(run, chain, sorted((window | ran) - {day}))

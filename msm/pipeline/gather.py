@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 
+from msm.cells import Input, Label
 from msm.errors import MsmError
 from msm.forcing import incomplete, missing_stamps
 from msm.inputs.granule import Granule, GranuleFile, newest
@@ -16,6 +18,10 @@ from msm.inputs.tiers import Choice, NoSourceError, choose
 from msm.pipeline.run import Run, midnight
 
 log = logging.getLogger(__name__)
+
+
+FETCH_DAYS = 8
+"""Days that are searched for and fetched together: a search costs two requests however long."""
 
 
 class IncompleteDayError(MsmError):
@@ -73,6 +79,76 @@ def gather(
             log.warning("%s", window.useless[product_id, day])
             log.warning("%s is made from the next source, and provisional.", day)
     return {day: window.gathered(day, choice) for day, choice in choices.items()}
+
+
+def ahead(
+    run: Run, start: date, wanted: date, last: date
+) -> Generator[tuple[date, Gathered | None]]:
+    """Give each day after `start`, and what its forcing is made of where it is not stored.
+
+    The next window is downloaded meanwhile, as far as the days are known to be `wanted`.
+    """
+    days = [start + timedelta(days=n) for n in range(1, (last - start).days + 1)]
+    windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
+
+    def fetch(window: list[date]) -> dict[date, Gathered]:
+        lacking = [d for d in window if d <= wanted and not run.forcing_path(d).exists()]
+        return gather(run, lacking[0], lacking[-1]) if lacking else {}
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(fetch, windows[0])
+        for window, following in zip(windows, [*windows[1:], None], strict=True):
+            gathered = coming.result()
+            if following is not None:
+                coming = pool.submit(fetch, following)
+            for day in window:
+                if run.forcing_path(day).exists():
+                    yield day, None
+                else:
+                    # A day that the window's search found incomplete is told by its own.
+                    yield day, gathered.get(day) or gather(run, day, day)[day]
+
+
+def differing(run: Run, stored: Mapping[date, Label]) -> dict[date, str]:
+    """Find the days whose forcing would be made of other granules now, and say of which.
+
+    What is offered is searched for, not fetched. A source that is worse than the one a day was made
+    from does not count, nor does a day that could not be made now.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    stored
+        What the stored forcing of each day says of its content.
+    """
+    if not stored:
+        return {}
+    window = _Window(run, min(stored), max(stored))
+    found = {}
+    for day, label in stored.items():
+        try:
+            choice = choose(run.domain, day, partial(window.whole, day))
+        except NoSourceError:
+            continue
+        if set(choice.awaited) - set(label.awaited):
+            continue
+        used = {entry.granule: entry for entry in label.inputs if entry.role == "forcing"}
+        offered = window.offered(day, choice)
+        others = [granule.name for granule in offered if not _same(granule, used)]
+        if others or len(offered) != len(used):
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            found[day] = f"{others[0]}{more}" if others else "fewer granules"
+    return found
+
+
+def _same(granule: Granule, used: Mapping[str, Input]) -> bool:
+    """Tell whether an offered granule is one that was used; a revision of its record is nothing."""
+    entry = used.get(granule.name)
+    if entry is None or granule.size not in (None, entry.size):
+        return False
+    algorithm, value = granule.checksum or ("", "")
+    return algorithm != "sha256" or entry.checksum == f"sha256:{value.lower()}"
 
 
 def _choices(window: _Window, days: Sequence[date]) -> dict[date, Choice]:
@@ -151,6 +227,15 @@ class _Window:
                         f"for {day} are not good: {' '.join(why)}"
                     )
         return len(self.useless) > useless
+
+    def offered(self, day: date, choice: Choice) -> list[Granule]:
+        """List the granules of one day."""
+        return [
+            granule
+            for product in choice.products
+            for granule in self._offered[product.id][0]
+            if granule.time in product.layout.stamps(day)
+        ]
 
     def gathered(self, day: date, choice: Choice) -> Gathered:
         """Take what one day needs."""

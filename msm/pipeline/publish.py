@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -17,13 +18,13 @@ from msm.cells import CellFields
 from msm.errors import MsmError
 from msm.inputs.registry import product as known_product
 from msm.model import inference
-from msm.model.chain import Chain
-from msm.pipeline.advance import open_chain, prediction_path
+from msm.model.chain import Chain, DayRecord
+from msm.pipeline.chains import prediction_path
 from msm.pipeline.inputs import stored_forcing, stored_statics
 from msm.pipeline.run import Run, midnight
 
 
-def publish(run: Run, day: date, now: datetime) -> store.Published:
+def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published:
     """Publish the prediction of a day that the chain has reached.
 
     Raises
@@ -31,9 +32,11 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
     MsmError
         If the day was not advanced to, or the archive refuses the map.
     """
-    chain = open_chain(run, day)
     record = chain.read_record(day)
-    soil_moisture = cells.read(prediction_path(chain, day), run.domain).fields["soil_moisture"]
+    prediction = cells.read(prediction_path(chain, day), run.domain)
+    if prediction.sha256 != record.prediction_sha256:
+        raise MsmError(f"The prediction of {day} is not of its record: run msm daily for it.")
+    soil_moisture = prediction.fields["soil_moisture"]
     weather, static = stored_forcing(run, day), stored_statics(run)
     if record.forcing_fingerprint != weather.sha256:
         raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
@@ -45,7 +48,6 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
     )
     error = np.where(np.isfinite(soil_moisture), np.float32(card.target.error), np.float32(np.nan))
     age = record.spin_up_age - 1
-    state_before = record.hash_before if age else "cold start"
     return store.publish(
         run.settings.archive,
         DailyMap(
@@ -64,7 +66,7 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
             ),
             lineage=Lineage(
                 status="provisional" if _may_change(weather, day, now) else "final",
-                fingerprint=fingerprint(run, chain, weather, static, state_before, day),
+                fingerprint=fingerprint(run, chain, record),
                 processing_version=msm.PROCESSING_VERSION,
                 code_version=msm.__version__,
                 checkpoint_name=card.name,
@@ -73,7 +75,7 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
                 chain_id=chain.root.chain_id,
                 cold_start=chain.root.cold_start,
                 spin_up_days=age,
-                state_before=state_before,
+                state_before=_state_before(record),
                 forcing_sources=dict(sorted(weather.origins.items())),
                 inputs=tuple(
                     InputRecord.model_validate(entry.model_dump(exclude={"time"}))
@@ -84,31 +86,50 @@ def publish(run: Run, day: date, now: datetime) -> store.Published:
     )
 
 
-def fingerprint(
-    run: Run,
-    chain: Chain,
-    weather: CellFields,
-    static: CellFields,
-    state_before: str,
-    day: date,
-) -> str:
+def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
+    """List the days whose publication is not what the chain says of them now.
+
+    A day of which no prediction was wanted is not to be published.
+    """
+    found = []
+    for day in days:
+        record = chain.read_record(day)
+        if record.prediction_sha256 is None:
+            continue
+        published = store.read_item(run.settings.archive, run.domain.name, day)
+        # Of forcing that was let go of, nothing new can be known.
+        known = run.forcing_path(day).exists()
+        if published is None or (
+            known and published.fingerprint != fingerprint(run, chain, record)
+        ):
+            found.append(day)
+    return found
+
+
+def fingerprint(run: Run, chain: Chain, record: DayRecord) -> str:
     """Hash everything that a day's values depend on; SHA-256 in hexadecimal."""
+    static = stored_statics(run)
+    label = cells.read_label(run.forcing_path(record.day))
     depends_on = {
-        "day": day.isoformat(),
+        "day": record.day.isoformat(),
         "inputs": [
             [entry.product, entry.version, entry.granule, entry.checksum]
-            for entry in (*weather.inputs, *static.inputs)
+            for entry in (*label.inputs, *static.inputs)
             if entry.role != "superseded"
         ],
-        "forcing": weather.sha256,
+        "forcing": record.forcing_fingerprint,
         "statics": static.sha256,
-        "state_before": state_before,
+        "state_before": _state_before(record),
         "checkpoint": run.checkpoint.sha256,
         "mask": run.domain.mask_sha256,
         "chain": chain.root.chain_id,
         "processing_version": msm.PROCESSING_VERSION,
     }
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def _state_before(record: DayRecord) -> str:
+    return record.hash_before if record.spin_up_age > 1 else "cold start"
 
 
 def _may_change(weather: CellFields, day: date, now: datetime) -> bool:

@@ -10,8 +10,8 @@ import pytest
 from msm import cells
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.smap_l4 import SPL4SMGP_008 as SMAP_L4
-from msm.pipeline.advance import advance
-from msm.pipeline.daily import daily
+from msm.pipeline.chains import open_chain
+from msm.pipeline.daily import bring_to, daily
 from msm.pipeline.gather import IncompleteDayError, gather
 from msm.pipeline.inputs import stored_forcing
 from msm.pipeline.run import open_run
@@ -131,9 +131,10 @@ def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_
             fresh_sandbox.withhold(f"{name}.A20160602.0300.021.nc4")
         fresh_sandbox.withhold("MERRA2_400.tavg1_2d_rad_Nx.20160602.nc4")
         assert list(gather(run, DAYS[0], DAYS[2])) == DAYS[:1]
-        advance(run, DAYS[0])
+        chain = open_chain(run, DAYS[0])
+        bring_to(run, chain, DAYS[0])
         with pytest.raises(IncompleteDayError, match=r"SPL4SMGP 008 of 2016-06-02 lacks 1 of 8"):
-            advance(run, DAYS[2])
+            bring_to(run, chain, DAYS[2])
         assert run.forcing_path(DAYS[0]).exists()
 
 

@@ -1,0 +1,249 @@
+"""Backfill: many days are made or made again, in the order that the state wants."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from msm.archive import store
+from msm.archive.store import Published, Record
+from msm.errors import MsmError
+from msm.model.chain import Chain
+from msm.pipeline import blocks
+from msm.pipeline.advance import advance
+from msm.pipeline.chains import find_chain, open_chain, stale
+from msm.pipeline.crew import Crew
+from msm.pipeline.fetch import fetch, revised
+from msm.pipeline.publish import behind
+from msm.pipeline.run import Progress, Run, check_day, silent
+
+Replace = Literal["missing", "changed", "all"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a backfill is to do."""
+
+    why: dict[date, str]
+    """The days that are wanted, and why."""
+    after: list[date]
+    """Days after them that were run: they are run again until one comes to the same state."""
+
+
+@dataclass
+class Report:
+    """What a backfill did."""
+
+    published: list[date] = field(default_factory=list)
+    unchanged: list[date] = field(default_factory=list)
+    """Days that were published already as they are."""
+    failed: dict[date, str] = field(default_factory=dict)
+    """Days whose map could not be published, and why."""
+    run: int = 0
+    """Days that the network was run over."""
+    seconds: float = 0.0
+
+
+def days_between(start: date, end: date, now: datetime) -> list[date]:
+    """List the days of a backfill.
+
+    Raises
+    ------
+    MsmError
+        If the end lies before the start or has not ended yet.
+    """
+    if end < start:
+        raise MsmError(f"END {end} lies before START {start}: give the earlier day first.")
+    check_day(end, now)
+    return [start + timedelta(days=n) for n in range((end - start).days + 1)]
+
+
+def days_of_file(path: Path, days: Collection[date]) -> list[date]:
+    """Read the days that a file lists, one a line, among the given days; `#` begins a comment.
+
+    Raises
+    ------
+    MsmError
+        If the file cannot be read, a line is no day, or names none of the given days.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MsmError(f"{path} cannot be read as a list of days: {error}.") from error
+    listed = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            raise MsmError(
+                f"Line {number} of {path} is {text!r}, not a day: write YYYY-MM-DD, one a line."
+            ) from None
+        if day not in days:
+            raise MsmError(
+                f"Line {number} of {path}: {day} is not between START and END; widen them or "
+                "remove the line."
+            )
+        listed.append(day)
+    return sorted(set(listed))
+
+
+def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = False) -> Plan:
+    """Find out what is to be done, without doing it.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    days
+        UTC days, at least one.
+    replace
+        `missing`: days that are not published. `changed`: those, and days that do not follow any
+        more from their forcing and from the days before. `all`: every day.
+    online
+        Whether to ask, for `changed`, what granules are offered by now.
+
+    Raises
+    ------
+    MsmError
+        If days that stay were made by another checkpoint: the series would jump.
+    """
+    chain = find_chain(run, min(days))
+    items = {
+        day: item
+        for day in days
+        if (item := store.read_item(run.settings.archive, run.domain.name, day))
+    }
+    if replace == "all":
+        why = dict.fromkeys(sorted(days), "all days are wanted")
+    else:
+        _refuse_others(run, items)
+        why = {day: "it is not published" for day in sorted(days) if day not in items}
+        if replace == "changed" and chain is not None:
+            recorded = sorted(set(chain.recorded_days()) & set(days))
+            why |= dict.fromkeys(behind(run, chain, recorded), "its map is not the chain's")
+            why |= stale(run, chain, recorded)
+            if online:
+                why |= revised(run, recorded)
+    wanted = dict(sorted(why.items()))
+    after = [
+        day
+        for day in (chain.recorded_days() if chain and wanted else ())
+        if day > min(wanted) and day not in wanted
+    ]
+    return Plan(wanted, after)
+
+
+def _refuse_others(run: Run, items: dict[date, Record]) -> None:
+    card = run.checkpoint.card
+    mine = f"{card.name} {card.version}"
+    others = {day: item.checkpoint for day, item in items.items() if item.checkpoint != mine}
+    if others:
+        raise MsmError(
+            f"{len(others)} of the days, {min(others)} the first, are published from a chain of "
+            f"checkpoint {others[min(others)]}, not of {mine}: --replace all makes every day with "
+            f"{mine}, MSM_CHECKPOINT chooses the other."
+        )
+
+
+def backfill(
+    run: Run,
+    days: Collection[date],
+    replace: Replace,
+    crew: Crew,
+    now: datetime,
+    progress: Progress = silent,
+) -> Report:
+    """Make days and publish them.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    days
+        UTC days that have ended, at least one.
+    replace
+        As for `plan`; for `changed`, Earthdata is asked for revised granules first.
+    crew
+        Who does the work.
+    now
+        The present time, UTC: it decides which inputs may still be revised.
+    progress
+        Told of each day.
+
+    Raises
+    ------
+    MsmError
+        If another backfill works on the domain, or an input is missing or wrong; what was
+        published stays, and the same call goes on where this one stopped.
+    """
+    began = time.monotonic()
+    report = Report()
+    with _only_one(run):
+        if replace == "changed":
+            for day in revised(run, days):
+                fetch(run, day, day, crew)
+        wanted = plan(run, days, replace).why
+        if wanted:
+            chain = open_chain(run, min(wanted))
+            with _Publications(crew, chain, now, report) as publications:
+                for ran in advance(run, chain, wanted, crew, progress):
+                    report.run += 1
+                    if ran.predicted:
+                        publications.add(ran.day)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+class _Publications:
+    """Maps that are being published, a few at a time; those that were begun are finished."""
+
+    def __init__(self, crew: Crew, chain: Chain, now: datetime, report: Report) -> None:
+        self.crew, self.chain, self.now, self.report = crew, chain, now, report
+        self.begun: deque[tuple[date, Any]] = deque()
+
+    def __enter__(self) -> _Publications:
+        return self
+
+    def add(self, day: date) -> None:
+        """Publish a day."""
+        self.begun.append((day, self.crew.submit(blocks.publication, self.chain, day, self.now)))
+        while len(self.begun) > self.crew.blocks:
+            self._finish()
+
+    def __exit__(self, *error: object) -> None:
+        while self.begun:
+            self._finish()
+
+    def _finish(self) -> None:
+        day, published = self.begun.popleft()
+        try:
+            done: Published = self.crew.result(published)
+        except MsmError as error:
+            self.report.failed[day] = str(error)
+        else:
+            (self.report.published if done.changed else self.report.unchanged).append(day)
+
+
+@contextmanager
+def _only_one(run: Run) -> Iterator[None]:
+    """Keep a second backfill of the domain away; the kernel lets go when the process ends."""
+    run.states_path.mkdir(parents=True, exist_ok=True)
+    with (run.states_path / ".backfill.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MsmError(
+                f"Another backfill of {run.domain.name} is at work in {run.settings.work}: wait "
+                "for it, or end it; this one goes on from there."
+            ) from None
+        yield

@@ -1,0 +1,144 @@
+"""What is done for a day on a block of cells; a crew may do it anywhere.
+
+Every function takes an open run first. What goes from one to the next are arrays of a block and
+small records; what lasts is in files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msm import cells
+from msm.archive.store import Published
+from msm.cells import CellFields
+from msm.model import inference
+from msm.model.chain import Chain
+from msm.model.checkpoint import InputSpec
+from msm.model.state import State
+from msm.pipeline.chains import prediction_path
+from msm.pipeline.gather import Gathered
+from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
+from msm.pipeline.publish import publish
+from msm.pipeline.run import Run
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Weather:
+    """What the network is given of a day."""
+
+    forcing_sha256: str
+    columns: Float32
+    """Shape (n_cell, n_forcing), finite everywhere."""
+    statics: Float32
+    """Shape (n_cell, n_static), finite everywhere."""
+    lacking: NDArray[np.bool_]
+    """Cells that no source reaches, shape (n_cell,): they were given means of the training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """A block of cells after a day."""
+
+    soil_moisture: Float32
+    """m3 m-3, NaN where inputs are lacking."""
+    state: State
+
+
+def forcing(run: Run, day: date, gathered: Gathered) -> None:
+    """Make a day's forcing and store it."""
+    make_forcing(run, day, gathered)
+
+
+def weather(run: Run, day: date, stored: None) -> Weather:
+    """Read what the network is given of a day, after its forcing was `stored`."""
+    card = run.checkpoint.card
+    fields = stored_forcing(run, day)
+    columns = fields.columns(spec.name for spec in card.forcing)
+    statics = stored_statics(run).columns(spec.name for spec in card.statics)
+    lacking = np.isnan(columns).any(axis=1) | np.isnan(statics).any(axis=1)
+    # The network runs on every cell, so that tiles stay the same; where a source does not reach it
+    # is given the training mean, and what it says there is not used.
+    columns[lacking] = [_untransformed_mean(spec) for spec in card.forcing]
+    statics[lacking] = [_untransformed_mean(spec) for spec in card.statics]
+    return Weather(fields.sha256, columns, statics, lacking)
+
+
+def cold(run: Run, block: slice) -> State:
+    """Return the state of a block before the first day of a chain."""
+    return State.zeros(block.stop - block.start, run.checkpoint.card.hidden_size)
+
+
+def state(run: Run, chain: Chain, day: date, block: slice, stored: None = None) -> State:
+    """Read the state of a block after a day, when its snapshot was `stored`."""
+    return chain.read_block(day, block)
+
+
+def step(
+    run: Run, block: slice, given: Weather, before: State | Stepped, threads: int | None
+) -> Stepped:
+    """Advance a block by a day."""
+    soil_moisture, after = inference.step(
+        run.checkpoint,
+        given.columns[block],
+        given.statics[block],
+        before.state if isinstance(before, Stepped) else before,
+        run.settings.device,
+        threads,
+    )
+    soil_moisture[given.lacking[block]] = np.nan
+    return Stepped(soil_moisture, after)
+
+
+def fingerprint(run: Run, given: Weather) -> str:
+    """Return the hash of a day's forcing."""
+    return given.forcing_sha256
+
+
+def hashes(run: Run, part: State | Stepped) -> tuple[bytes, ...]:
+    """Return the hashes of a block's tiles."""
+    return (part.state if isinstance(part, Stepped) else part).tile_hashes
+
+
+def soil_moisture(run: Run, part: Stepped) -> Float32:
+    """Return what the network says of a block."""
+    return part.soil_moisture
+
+
+def prediction(run: Run, chain: Chain, day: date, parts: list[Float32]) -> str:
+    """Store what the network says of a day, on all cells; return the hash of its content."""
+    nothing = np.zeros(run.domain.n_cell, bool)
+    made = CellFields(
+        mask_sha256=run.domain.mask_sha256,
+        day=day,
+        fields={"soil_moisture": np.concatenate(parts)},
+        units={"soil_moisture": "m3 m-3"},
+        filled=nothing,
+        inputs=(),
+        lower_tier=nothing,
+    )
+    cells.write(prediction_path(chain, day), made)
+    return made.sha256
+
+
+def snapshot(run: Run, chain: Chain, day: date, parts: list[Stepped]) -> None:
+    """Store the state of all cells after a day."""
+    states = [part.state for part in parts]
+    chain.write_snapshot(
+        day,
+        State(np.concatenate([s.h for s in states]), np.concatenate([s.c for s in states])),
+    )
+
+
+def publication(run: Run, chain: Chain, day: date, now: datetime) -> Published:
+    """Publish a day that the chain has reached."""
+    return publish(run, chain, day, now)
+
+
+def _untransformed_mean(spec: InputSpec) -> float:
+    return float(np.expm1(spec.mean)) if spec.transform == "log1p" else float(spec.mean)
