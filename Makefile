@@ -13,7 +13,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global memory results checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,9 @@ bench: $(READY)  ## measure reading, regridding and one day against their peers 
 
 second: $(READY)  ## make a week of the replay from the second source and compare (after replay)
 	$(BIN)/python -m benchmarks.second_source
+
+backfill: $(READY)  ## make half a year in one go, revise a day and replay it (after replay)
+	$(BIN)/python -m benchmarks.backfill
 
 global: $(READY)  ## make one global day, and measure what a day costs against its cells
 	$(BIN)/python -m benchmarks.global_day

@@ -114,21 +114,30 @@ def persistence(smap: Series) -> Series:
     return out
 
 
-def score(archive: Path, data: Path) -> dict[str, dict[str, float]]:
-    """Compare the maps and the baselines with SMAP on the same cell-days."""
+def score(archive: Path, data: Path, days: Sequence[date]) -> dict[str, dict[str, float]]:
+    """Compare the maps and the baselines with SMAP on the same cell-days.
+
+    Parameters
+    ----------
+    archive, data
+        Folders of the maps and of the real data.
+    days
+        Consecutive days, none of which the checkpoint has seen.
+    """
+    first, last = days[0], days[-1]
     with xr.open_dataset(data / "conus_pixels" / "conus_v4f1.nc") as table:
         whole = table.smap_soil_moisture_am.values.astype(np.float64)
         times = table.time.values.astype("datetime64[D]")
         lat, lon = table.latitude.values, table.longitude.values
     with xr.open_dataset(data / "conus_pixels" / "hydrodl_predictions.nc") as peer:
-        chosen = peer.sel(time=slice(str(FIRST), str(LAST)))
+        chosen = peer.sel(time=slice(str(first), str(last)))
         single = chosen.hydrodl_single_task.values.astype(np.float64)
         multi = chosen.hydrodl_multi_task.values.astype(np.float64)
-    scored = (times >= np.datetime64(FIRST)) & (times <= np.datetime64(LAST))
+    scored = (times >= np.datetime64(first)) & (times <= np.datetime64(last))
     trained = times < np.datetime64(FIRST)
     of_year = (times - times.astype("datetime64[Y]")).astype(float)
     series = {
-        "msm, published maps": published_series(archive, DAYS, lat, lon),
+        "msm, published maps": published_series(archive, days, lat, lon),
         "hydroDL, single task": single,
         "hydroDL, multi task": multi,
         "climatology of the training year": climatology(
@@ -158,7 +167,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/replay"))
     arguments = parser.parse_args()
     cost = make_maps(arguments.folder, arguments.data / "conus_pixels" / "conus_v4f1.nc")
-    table = score(arguments.folder / "archive", arguments.data)
+    table = score(arguments.folder / "archive", arguments.data, DAYS)
     result = {"first": str(FIRST), "last": str(LAST), "cost": cost, "median over cells": table}
     (arguments.folder / "replay.json").write_text(json.dumps(result, indent=1) + "\n")
     Console().print_json(json.dumps(result))

@@ -13,11 +13,10 @@ from typing import Any
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 
 from flows.report import address, report
+from flows.retries import RETRY_SECONDS, worth_retrying
 from msm.grid.domain import load_domain
-from msm.inputs.earthdata import EarthdataError, LoginError
 from msm.inputs.tiers import due_day
 from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
@@ -26,21 +25,13 @@ from msm.pipeline.publish import publish
 from msm.pipeline.run import check_day, open_run
 from msm.settings import read_settings
 
-RETRY_SECONDS = [60.0, 600.0, 1800.0]
-
-
-def _worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
-    """Retry a server that fails; a wrong token or a day that is not complete stays what it is."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, EarthdataError) and not isinstance(error, LoginError)
-
 
 @task(
     task_run_name="fetch {day}",
     retries=len(RETRY_SECONDS),
     retry_delay_seconds=RETRY_SECONDS,
     retry_jitter_factor=0.3,
-    retry_condition_fn=_worth_retrying,
+    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
 )
 def fetch(day: date, domain: str) -> Path:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msm.errors import MsmError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -14,6 +16,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an error nothing of it stays, and what `path` held before is untouched. What a killed
     process left under such a name is removed.
+
+    Raises
+    ------
+    MsmError
+        If it cannot be written, as on a full disk.
     """
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         if not alive(int(left.suffixes[-2].removeprefix("."))):
@@ -24,6 +31,13 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(temporary)
         os.replace(temporary, path)
         flush(path.parent)
+    # HDF5 tells of a full disk by the second.
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MsmError(
+            f"{path} could not be written ({reason}): make room or mend the disk and run the same "
+            "command again. What was there before is untouched."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -49,6 +49,14 @@ def test_a_day_and_a_look_at_its_inputs(site):
     assert told["msm probe"].count("as its layout file says") == 12
 
 
+def test_many_days_and_a_replay(site):
+    made, by_prefect = commands("backfill.md")[:-1], commands("backfill.md")[-1]
+    told = [run(line, site) for line in made]
+    assert "3 days to make" in told[0]
+    assert "3 days, no gap" in told[3]
+    assert by_prefect.startswith("prefect deployment run msm-backfill/backfill ")
+
+
 def test_the_pages_of_other_operations_name_commands_that_tests_run():
     assert commands("sandbox.md") == ["msm demo"]
     in_test = (DOCS.parent / "tests" / "flows" / "test_daily.py").read_text()

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import sys
 import pytest
 
 from msm.durable import replacing
+from msm.errors import MsmError
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -23,9 +25,9 @@ def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path):
     def fail():
         with replacing(path) as new:
             new.write_text("worse")
-            raise OSError("disk full")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(MsmError, match=r"a could not be written \(No space left .*: make room"):
         fail()
     assert path.read_text() == "good"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]

@@ -61,7 +61,7 @@ def weather(run: Run, day: date, stored: None) -> Weather:
     fields = stored_forcing(run, day)
     columns = fields.columns(spec.name for spec in card.forcing)
     statics = stored_statics(run).columns(spec.name for spec in card.statics)
-    lacking = np.isnan(columns).any(axis=1) | np.isnan(statics).any(axis=1)
+    lacking = np.logical_or.reduce([np.isnan(channel) for channel in (*columns.T, *statics.T)])
     # The network runs on every cell, so that tiles stay the same; where a source does not reach it
     # is given the training mean, and what it says there is not used.
     columns[lacking] = [_untransformed_mean(spec) for spec in card.forcing]

@@ -75,7 +75,7 @@ class Cluster(Crew):
     threads = 1
 
     def __init__(self, client: Any, settings: Settings) -> None:
-        self._client = client
+        self.client = client
         # A worker may run in another folder.
         paths = {name: path.resolve() for name, path in settings if isinstance(path, Path)}
         self._settings = settings.model_copy(update=paths)
@@ -83,7 +83,7 @@ class Cluster(Crew):
 
     def submit(self, work: Work, *arguments: Any) -> Any:
         """Send it to a worker, later work before earlier work that it waits for."""
-        return self._client.submit(_on_worker, work, self._settings, *arguments, pure=False)
+        return self.client.submit(_on_worker, work, self._settings, *arguments, pure=False)
 
     def result(self, done: Any) -> Any:
         """Wait for it.

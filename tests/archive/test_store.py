@@ -269,7 +269,7 @@ def publish_on_a_full_disk(archive, daily_map, limit):
     try:
         store.publish(archive, daily_map)
     except MsmError as error:
-        os._exit(3 if "run the day again" in str(error) else 4)
+        os._exit(3 if "make room" in str(error) else 4)
     os._exit(0)
 
 

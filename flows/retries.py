@@ -1,0 +1,17 @@
+"""Which failures Prefect tries again, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import State, TaskRun
+
+from msm.inputs.earthdata import EarthdataError, LoginError
+
+RETRY_SECONDS = [60.0, 600.0, 1800.0]
+
+
+def worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
+    """Retry a server that fails; a wrong token or a day that is not complete stays what it is."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, EarthdataError) and not isinstance(error, LoginError)

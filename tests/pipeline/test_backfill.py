@@ -1,0 +1,448 @@
+"""Backfill and replay over stored forcing: sameness, kills, what is remade and what stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import LocalCluster
+
+from msm import cells
+from msm.archive import store
+from msm.cells import CellFields, Input
+from msm.errors import MsmError
+from msm.model.chain import StateError
+from msm.pipeline import crew as crews
+from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
+from msm.pipeline.chains import open_chain, touched
+from msm.pipeline.crew import Alone
+from msm.pipeline.daily import daily
+from msm.pipeline.run import Run
+
+BOX = "box:35,40,-104,-97"
+"""Five tiles of cells."""
+FIRST = date(2016, 5, 28)
+DAYS = [FIRST + timedelta(days=n) for n in range(12)]
+WANTED = DAYS[2:]
+NOW = datetime(2016, 9, 1, tzinfo=UTC)
+MSM = Path(sys.executable).parent / "msm"
+
+UNITS = {
+    "precipitation": "mm day-1",
+    "air_temperature": "K",
+    "specific_humidity": "kg kg-1",
+    "shortwave_down": "W m-2",
+    "wind_speed": "m s-1",
+}
+USED = Input(
+    product="NLDAS_FORA0125_H",
+    version="2.0",
+    granule="NLDAS_FORA0125_H.A20160601.0000.020.nc",
+    time=None,
+    size=1,
+    checksum="sha256:0",
+    production=None,
+    role="forcing",
+)
+
+
+def weather(run, day, seed=0, wind=3.0):
+    """Make up a day's forcing, another for each seed."""
+    chance = np.random.default_rng([day.toordinal(), seed])
+    n = run.domain.n_cell
+    values = {
+        "precipitation": chance.gamma(0.3, 10.0, n),
+        "air_temperature": chance.normal(290.0, 5.0, n),
+        "specific_humidity": chance.uniform(0.004, 0.012, n),
+        "shortwave_down": chance.uniform(80.0, 320.0, n),
+        "wind_speed": np.full(n, wind),
+    }
+    nothing = np.zeros(n, bool)
+    return CellFields(
+        mask_sha256=run.domain.mask_sha256,
+        day=day,
+        fields={name: field.astype(np.float32) for name, field in values.items()},
+        units=UNITS,
+        filled=nothing,
+        inputs=(USED,),
+        lower_tier=nothing,
+        origins=dict.fromkeys(UNITS, "NLDAS_FORA0125_H 2.0"),
+    )
+
+
+@pytest.fixture
+def site(settings, readers):
+    """A site with the forcing of twelve days in store, and the statics to be had from a folder."""
+
+    def make(folder):
+        here = settings.model_copy(
+            update={
+                "domain": BOX,
+                "spin_up_days": 2,
+                "anchor_days": 4,
+                "work": folder / "work",
+                "archive": folder / "archive",
+            }
+        )
+        run = Run(here, readers)
+        for day in DAYS:
+            cells.write(run.forcing_path(day), weather(run, day))
+        return run
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def plain_pictures(monkeypatch):
+    """Keep the quick look out of what is told here: it takes longer than all else."""
+    from msm.archive import quicklook
+
+    monkeypatch.setattr(quicklook, "draw", lambda path, picture, sha: picture.write_bytes(b"PNG"))
+    monkeypatch.setattr(quicklook, "drawn_from", lambda picture: None)
+
+
+def make(run, days=WANTED, replace="missing", crew=None):
+    return backfill(run, days, replace, crew or Alone(run), NOW)
+
+
+def files(run):
+    """Return what makes each published file the file that it is."""
+    found = {}
+    for day in store.published_days(run.settings.archive, BOX):
+        path = store.read_item(run.settings.archive, BOX, day).path
+        with xr.open_dataset(path, mask_and_scale=False) as made:
+            found[day] = (
+                made.attrs["fingerprint"],
+                made.soil_moisture.values.tobytes(),
+                made.quality_flag.values.tobytes(),
+            )
+    return found
+
+
+def shas(run):
+    archive = run.settings.archive
+    return {day: store.read_item(archive, BOX, day).sha256 for day in WANTED}
+
+
+@pytest.fixture
+def reference(site, tmp_path):
+    """Every day made by the daily job, one after the other."""
+    run = site(tmp_path / "reference")
+    for day in WANTED:
+        daily(run, day, NOW)
+    made = files(run)
+    assert list(made) == WANTED
+    return made
+
+
+def test_daily_and_backfill_alone_make_the_same_files(site, tmp_path, reference):
+    run = site(tmp_path)
+    report = make(run)
+    assert report.published == WANTED
+    assert report.run == len(DAYS)
+    assert files(run) == reference
+    again = make(run)
+    assert (again.run, again.published) == (0, [])
+
+
+@pytest.mark.parametrize(("workers", "blocks"), [(1, 1), (2, 2), (2, 5)])
+def test_any_number_of_workers_and_blocks_makes_the_same_files(
+    site, tmp_path, reference, workers, blocks
+):
+    run = site(tmp_path)
+    with crews.local_cluster(run.settings, workers) as crew:
+        crew.blocks = blocks
+        assert make(run, crew=crew).published == WANTED
+    assert files(run) == reference
+
+
+def test_a_worker_that_is_killed_changes_nothing(site, tmp_path, reference):
+    run = site(tmp_path)
+    killed = []
+
+    def kill_one(what, done, total):
+        if done == 5:
+            # The workers are the children of this process's nannies.
+            victim = crew.client.run(os.getpid)
+            killed.append(next(iter(victim.values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with crews.local_cluster(run.settings, 2) as crew:
+        backfill(run, WANTED, "missing", crew, NOW, kill_one)
+    assert killed
+    assert files(run) == reference
+
+
+def test_a_backfill_that_is_killed_goes_on_where_it_was(site, tmp_path, reference):
+    run = site(tmp_path)
+    settings = run.settings
+    environment = os.environ | {
+        "MSM_WORK": str(settings.work),
+        "MSM_ARCHIVE": str(settings.archive),
+        "MSM_DOMAIN": BOX,
+        "MSM_MIRROR": str(settings.mirror),
+        "MSM_SPIN_UP_DAYS": "2",
+        "MSM_ANCHOR_DAYS": "4",
+    }
+    command = [MSM, "backfill", str(WANTED[0]), str(WANTED[-1]), "--workers", "1"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and len(store.published_days(settings.archive, BOX)) < 3:
+            pass
+        process.kill()
+    there = store.published_days(settings.archive, BOX)
+    assert 3 <= len(there) < len(WANTED)
+    report = make(run, replace="changed")
+    assert set(report.published) >= set(WANTED) - set(there)
+    assert files(run) == reference
+
+
+def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    before = shas(run)
+    revised = WANTED[4]
+    cells.write(run.forcing_path(revised), weather(run, revised, seed=1))
+
+    chain = open_chain(run, revised)
+    stale, after = touched(run, chain.root.chain_id)
+    assert stale == {revised: "its forcing was made anew"}
+    assert after == WANTED[5:]
+    asked = plan(run, WANTED, "changed")
+    assert (list(asked.why), asked.after) == ([revised], WANTED[5:])
+
+    report = make(run, replace="changed")
+    assert report.published == WANTED[4:]
+    changed = shas(run)
+    assert {day for day in WANTED if changed[day] != before[day]} == set(WANTED[4:])
+    assert touched(run, chain.root.chain_id) == ({}, [])
+    # The same as if it had been so from the beginning.
+    fresh = site(tmp_path / "fresh")
+    cells.write(fresh.forcing_path(revised), weather(run, revised, seed=1))
+    make(fresh)
+    assert files(run) == files(fresh)
+
+
+def test_a_replay_ends_where_the_state_is_the_same_again(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    before = shas(run)
+    revised = WANTED[4]
+    # The network does not look at the wind.
+    cells.write(run.forcing_path(revised), weather(run, revised, wind=9.0))
+    report = make(run, replace="changed")
+    assert report.published == [revised]
+    changed = shas(run)
+    assert {day for day in WANTED if changed[day] != before[day]} == {revised}
+
+
+def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    cells.write(run.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+
+    class Killed(Exception):
+        pass
+
+    def kill(what, done, total):
+        if what == str(WANTED[5]):
+            raise Killed
+
+    with pytest.raises(Killed):
+        backfill(run, WANTED, "changed", Alone(run), NOW, kill)
+    stale, _ = touched(run, open_chain(run, WANTED[0]).root.chain_id)
+    assert stale == {WANTED[6]: f"{WANTED[5]} has come to another state since"}
+    report = make(run, replace="changed")
+    # The day in hand had its record, not its map.
+    assert report.published == WANTED[5:]
+    fresh = site(tmp_path / "fresh")
+    cells.write(fresh.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+    make(fresh)
+    assert files(run) == files(fresh)
+
+
+def test_the_daily_run_replays_within_its_window_and_lists_what_is_older(site, tmp_path):
+    run = site(tmp_path)
+    make(run, WANTED[:-1])
+    before = shas_of(run, WANTED[:-1])
+    old, young = WANTED[1], WANTED[6]
+    for day in (old, young):
+        cells.write(run.forcing_path(day), weather(run, day, seed=1))
+    near = Run(run.settings.model_copy(update={"replay_days": 4}), run.readers)
+    assert daily(near, WANTED[-1], NOW).changed
+    after = shas_of(run, WANTED[:-1])
+    assert [day for day in before if before[day] != after[day]] == WANTED[6:-1]
+    stale, _ = touched(run, open_chain(run, old).root.chain_id)
+    assert stale == {old: "its forcing was made anew"}
+
+
+def shas_of(run, days):
+    return {day: store.read_item(run.settings.archive, BOX, day).sha256 for day in days}
+
+
+def test_a_snapshot_that_its_chain_does_not_vouch_for_is_never_used(
+    site, tmp_path, reference, caplog
+):
+    run = site(tmp_path)
+    make(run, WANTED[:-1])
+    chain = open_chain(run, WANTED[0])
+    newest = chain.days()[-1]
+    assert newest == WANTED[-2]
+    # A state of the chain, but of another day.
+    chain.path(newest).write_bytes(chain.path(chain.days()[-2]).read_bytes())
+    make(run)
+    assert f"{newest:%Y%m%d}.h5 does not hold the state that its record names" in caplog.text
+    assert f"`msm backfill {newest} {newest} --replace all` makes it anew" in caplog.text
+    assert files(run) == reference
+
+
+def test_two_runs_of_one_chain_do_not_make_one_that_does_not_hold(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    chain = open_chain(run, WANTED[0])
+    record = chain.read_record(WANTED[5])
+    cells.write(run.forcing_path(WANTED[4]), weather(run, WANTED[4], seed=1))
+    make(run, replace="changed")
+    with pytest.raises(StateError, match=f"has come to another state on {WANTED[4]} while"):
+        chain.write_record(
+            WANTED[5], record.content_hash, record.hash_before, record.forcing_fingerprint
+        )
+
+
+def test_missing_maps_are_made_again_and_the_others_left(site, tmp_path, reference):
+    run = site(tmp_path)
+    make(run)
+    for day in (WANTED[1], WANTED[7]):
+        item = store.read_item(run.settings.archive, BOX, day)
+        item.path.unlink()
+        item.item.unlink()
+    report = make(run)
+    assert report.published == [WANTED[1], WANTED[7]]
+    # From the snapshot before the one to the one before the other, nothing was run.
+    assert report.run < len(WANTED)
+    assert files(run) == reference
+
+
+def test_all_is_made_again_and_found_the_same(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    before = shas(run)
+    assert make(run, replace="all").unchanged == WANTED
+    assert shas(run) == before
+
+
+def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path, monkeypatch):
+    run = site(tmp_path)
+    make(run, WANTED[:2])
+    card = run.checkpoint.card
+    other = run.checkpoint.card.model_copy(update={"name": "second"})
+    monkeypatch.setattr("msm.model.checkpoint.Checkpoint.card", other, raising=False)
+    changed = Run(run.settings, run.readers)
+    with pytest.raises(MsmError, match=f"{WANTED[0]} the first, are published from a chain of "):
+        plan(changed, WANTED, "missing")
+    assert card.name in store.read_item(run.settings.archive, BOX, WANTED[0]).checkpoint
+
+
+def test_a_second_backfill_is_kept_away(site, tmp_path):
+    run = site(tmp_path)
+
+    def second(what, done, total):
+        with pytest.raises(MsmError, match=r"Another backfill of box.* is at work"):
+            make(run)
+
+    assert backfill(run, WANTED[:1], "missing", Alone(run), NOW, second).published == WANTED[:1]
+
+
+def test_a_map_that_is_refused_stops_no_other(site, tmp_path):
+    run = site(tmp_path)
+    make(run)
+    young = datetime(2016, 6, 9, 12, tzinfo=UTC)
+    day = WANTED[-1]
+    cells.write(run.forcing_path(day), weather(run, day, seed=1))
+    report = backfill(run, WANTED, "changed", Alone(run), young)
+    assert list(report.failed) == [day]
+    assert "published as final and is not replaced by a provisional map" in report.failed[day]
+
+
+def test_the_end_before_the_start_and_the_future_are_refused():
+    with pytest.raises(MsmError, match="END 2016-06-01 lies before START 2016-06-02"):
+        days_between(date(2016, 6, 2), date(2016, 6, 1), NOW)
+    with pytest.raises(MsmError, match="2016-09-01 has not ended"):
+        days_between(date(2016, 6, 2), date(2016, 9, 1), NOW)
+
+
+def test_a_list_of_days(tmp_path):
+    path = tmp_path / "gaps.txt"
+    path.write_text(f"# gaps\n{WANTED[3]}\n\n{WANTED[1]}  # twice\n{WANTED[1]}\n")
+    assert days_of_file(path, WANTED) == [WANTED[1], WANTED[3]]
+    path.write_text(f"{WANTED[3]}\n2016-13-01\n")
+    with pytest.raises(MsmError, match=r"Line 2 of .*gaps.txt is '2016-13-01', not a day"):
+        days_of_file(path, WANTED)
+    path.write_text("2015-01-01\n")
+    with pytest.raises(MsmError, match="2015-01-01 is not between START and END"):
+        days_of_file(path, WANTED)
+    with pytest.raises(MsmError, match="cannot be read as a list of days"):
+        days_of_file(tmp_path / "none", WANTED)
+
+
+def test_a_scheduler_that_does_not_answer(settings, monkeypatch):
+    monkeypatch.setattr(crews, "SCHEDULER_SECONDS", 1)
+    with (
+        pytest.raises(MsmError, match=r"tcp://127.0.0.1:9 does not answer .*: start it with"),
+        crews.remote_cluster(settings, "tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_the_workers_of_a_scheduler(site, tmp_path, reference):
+    run = site(tmp_path)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        crews.remote_cluster(run.settings, cluster.scheduler_address) as crew,
+    ):
+        make(run, crew=crew)
+    assert files(run) == reference
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        pytest.raises(MsmError, match="has no workers: start them with `dask worker"),
+        crews.remote_cluster(run.settings, cluster.scheduler_address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("limit", [1000, 200_000])
+def test_a_full_disk_is_one_sentence_and_loses_nothing(site, tmp_path, limit):
+    run = site(tmp_path)
+    make(run, WANTED[:3])
+    before = files(run)
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "from msm.cli import main; main()"
+    )
+    settings = run.settings
+    environment = os.environ | {
+        "MSM_WORK": str(settings.work),
+        "MSM_ARCHIVE": str(settings.archive),
+        "MSM_DOMAIN": BOX,
+        "MSM_MIRROR": str(settings.mirror),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, "daily", "--date", str(WANTED[3])],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "make room" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(run) == before
+    make(run)
+    assert list(files(run)) == WANTED
