@@ -25,8 +25,8 @@ from benchmarks.footprint import peak_memory
 from msm.archive.quicklook import draw
 from msm.demo import logged_in
 from msm.inputs.smap_l4 import SPL4SMGP_008 as SMAP_L4
-from msm.pipeline.advance import advance
-from msm.pipeline.daily import daily
+from msm.pipeline.chains import open_chain
+from msm.pipeline.daily import bring_to, daily
 from msm.pipeline.gather import gather
 from msm.pipeline.inputs import stored_forcing, stored_statics
 from msm.pipeline.publish import publish
@@ -82,8 +82,9 @@ def make_day(settings: Settings) -> dict[str, Any]:
 
         timed("statics, once", lambda: stored_statics(run))
         timed("forcing", lambda: stored_forcing(run, DAY))
-        timed("network", lambda: advance(run, DAY))
-        published = timed("publish", lambda: publish(run, DAY, NOW))
+        chain = open_chain(run, DAY)
+        timed("network", lambda: bring_to(run, chain, DAY))
+        published = timed("publish", lambda: publish(run, chain, DAY, NOW))
         cells = run.domain.n_cell
     return {
         "cells": cells,

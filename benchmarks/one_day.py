@@ -21,8 +21,8 @@ import torch
 from benchmarks.timing import medians
 from msm.demo import logged_in
 from msm.model.state import State
-from msm.pipeline.advance import advance, open_chain, prediction_path
-from msm.pipeline.daily import daily
+from msm.pipeline.chains import open_chain, prediction_path
+from msm.pipeline.daily import bring_to, daily
 from msm.pipeline.gather import gather
 from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run, open_run
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> Settings:
             gather(run, DAY - timedelta(days=1), DAY)
     settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
-        advance(run, DAY)
+        bring_to(run, open_chain(run, DAY), DAY)
     return settings
 
 

@@ -151,7 +151,8 @@ class Chain:
         path.parent.mkdir(exist_ok=True)
         with self._locked():
             eve = day - timedelta(days=1)
-            if age > 1 and self.read_record(eve).content_hash != hash_before:
+            known = self.record_path(eve).exists()
+            if known and self.read_record(eve).content_hash != hash_before:
                 raise StateError(
                     f"chain {self.root.chain_id} has come to another state on {eve} while {day} was"
                     " run: another run replays it; run the same command again"

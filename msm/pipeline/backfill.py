@@ -108,7 +108,8 @@ def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = F
         UTC days, at least one.
     replace
         `missing`: days that are not published. `changed`: those, and days that do not follow any
-        more from their forcing and from the days before. `all`: every day.
+        more from their forcing and from the days before, or were made by another chain. `all`:
+        every day.
     online
         Whether to ask, for `changed`, what granules are offered by now.
 
@@ -130,6 +131,8 @@ def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = F
         why = {day: "it is not published" for day in sorted(days) if day not in items}
         if replace == "changed" and chain is not None:
             recorded = sorted(set(chain.recorded_days()) & set(days))
+            foreign = [day for day in items if items[day].chain_id != chain.root.chain_id]
+            why |= dict.fromkeys(foreign, "it was made by another chain of states")
             why |= dict.fromkeys(behind(run, chain, recorded), "its map is not the chain's")
             why |= stale(run, chain, recorded)
             if online:

@@ -31,19 +31,23 @@ def open_chain(run: Run, day: date) -> Chain:
 def find_chain(run: Run, day: date) -> Chain | None:
     """Open the chain that `day` belongs to, None where there is none.
 
-    Of the chains with this checkpoint, mask, statics and processing it is the one that is nearest
-    before the day.
+    Of the chains with this checkpoint, mask, statics and processing it is the one whose newest
+    state before the day is nearest, and of those the oldest. One that is further back than a cold
+    start would be does not serve: decades may be split in time.
     """
     if not run.statics_path.exists():
         return None
     sought = _stands_on(run)
-    found = []
+    reach = day - timedelta(days=run.settings.spin_up_days + 1)
+    found: dict[tuple[date, timedelta], Chain] = {}
     for record in sorted(run.states_path.glob("*/chain.json")):
         root = ChainRoot.model_validate_json(record.read_bytes())
         if root.cold_start <= day and root.model_dump(include=set(sought)) == sought:
             chain = open_root(run.states_path, root)
-            found.append((chain.newest_before(day) or root.cold_start, root.chain_id, chain))
-    return max(found)[2] if found else None
+            newest = chain.newest_before(day) or root.cold_start - timedelta(days=1)
+            if newest >= reach:
+                found[newest, day - root.cold_start] = chain
+    return found[max(found)] if found else None
 
 
 def _stands_on(run: Run) -> dict[str, str]:

@@ -16,7 +16,7 @@ from msm import cells
 from msm.archive import store
 from msm.cells import CellFields, Input
 from msm.errors import MsmError
-from msm.model.chain import StateError
+from msm.model.checkpoint import make_checkpoint, save_checkpoint
 from msm.pipeline import crew as crews
 from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
 from msm.pipeline.chains import open_chain, touched
@@ -300,19 +300,6 @@ def test_a_snapshot_that_its_chain_does_not_vouch_for_is_never_used(
     assert files(run) == reference
 
 
-def test_two_runs_of_one_chain_do_not_make_one_that_does_not_hold(site, tmp_path):
-    run = site(tmp_path)
-    make(run)
-    chain = open_chain(run, WANTED[0])
-    record = chain.read_record(WANTED[5])
-    cells.write(run.forcing_path(WANTED[4]), weather(run, WANTED[4], seed=1))
-    make(run, replace="changed")
-    with pytest.raises(StateError, match=f"has come to another state on {WANTED[4]} while"):
-        chain.write_record(
-            WANTED[5], record.content_hash, record.hash_before, record.forcing_fingerprint
-        )
-
-
 def test_missing_maps_are_made_again_and_the_others_left(site, tmp_path, reference):
     run = site(tmp_path)
     make(run)
@@ -335,16 +322,29 @@ def test_all_is_made_again_and_found_the_same(site, tmp_path):
     assert shas(run) == before
 
 
-def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path, monkeypatch):
+def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path):
     run = site(tmp_path)
     make(run, WANTED[:2])
-    card = run.checkpoint.card
-    other = run.checkpoint.card.model_copy(update={"name": "second"})
-    monkeypatch.setattr("msm.model.checkpoint.Checkpoint.card", other, raising=False)
-    changed = Run(run.settings, run.readers)
-    with pytest.raises(MsmError, match=f"{WANTED[0]} the first, are published from a chain of "):
-        plan(changed, WANTED, "missing")
-    assert card.name in store.read_item(run.settings.archive, BOX, WANTED[0]).checkpoint
+    shipped = run.checkpoint
+    other = tmp_path / "second.json"
+    card = shipped.card.model_copy(update={"name": "second"})
+    save_checkpoint(other, make_checkpoint(card, shipped.weights))
+    changed = Run(run.settings.model_copy(update={"checkpoint": other}), run.readers)
+    said = f"2 of the days, {WANTED[0]} the first, are published .* first 1, not of second 1"
+    with pytest.raises(MsmError, match=said):
+        make(changed)
+    # A new chain aside; the old one stays, and is found again.
+    assert make(changed, WANTED[:3], "all").published == WANTED[:3]
+    assert len(list(run.states_path.glob("*/chain.json"))) == 2
+    assert make(run, WANTED[:3], "all").published == WANTED[:3]
+
+
+def test_decades_may_be_split_in_time(site, tmp_path):
+    run = site(tmp_path)
+    make(run, WANTED[:1])
+    make(run, WANTED[-1:])
+    first, second = (open_chain(run, day).root.cold_start for day in (WANTED[0], WANTED[-1]))
+    assert (first, second) == (WANTED[0] - timedelta(2), WANTED[-1] - timedelta(2))
 
 
 def test_a_second_backfill_is_kept_away(site, tmp_path):
