@@ -339,6 +339,19 @@ def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path):
     assert make(run, WANTED[:3], "all").published == WANTED[:3]
 
 
+def test_the_daily_run_works_beside_a_backfill(site, tmp_path, reference):
+    run = site(tmp_path)
+
+    def beside(what, done, total):
+        if what == str(WANTED[3]):
+            daily(Run(run.settings, run.readers), WANTED[-1], NOW)
+
+    report = backfill(run, WANTED[:8], "missing", Alone(run), NOW, beside)
+    assert report.published == WANTED[:8]
+    make(run)
+    assert files(run) == reference
+
+
 def test_decades_may_be_split_in_time(site, tmp_path):
     run = site(tmp_path)
     make(run, WANTED[:1])
