@@ -25,6 +25,7 @@ from scipy import ndimage
 from msm.durable import replacing
 from msm.errors import MsmError
 from msm.grid.domain import Domain
+from msm.inputs import hdf5
 from msm.inputs.granule import Granule, GranuleFile
 
 FILL_REACH = 5
@@ -208,10 +209,11 @@ def read_label(path: Path) -> Label:
     try:
         # Not by netCDF4, which takes in all variables first.
         with h5py.File(path) as file:
+            stated = {name: hdf5.attribute(file, name, "") for name in ("inputs", "awaited")}
             return Label(
-                file.attrs["content_sha256"],
-                _INPUTS.validate_json(file.attrs["inputs"]),
-                tuple(json.loads(file.attrs["awaited"])),
+                hdf5.attribute(file, "content_sha256"),
+                _INPUTS.validate_json(stated["inputs"]),
+                tuple(json.loads(stated["awaited"])),
             )
     except DAMAGED as error:
         raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error

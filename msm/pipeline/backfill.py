@@ -197,7 +197,7 @@ def backfill(
                 fetch(run, day, day, crew)
         wanted = plan(run, days, replace).why
         if wanted:
-            chain = open_chain(run, min(wanted))
+            chain = find_chain(run, min(days)) or open_chain(run, min(wanted))
             with _Publications(crew, chain, now, report) as publications:
                 for ran in advance(run, chain, wanted, crew, progress):
                     report.run += 1
@@ -219,7 +219,9 @@ class _Publications:
 
     def add(self, day: date) -> None:
         """Publish a day."""
-        self.begun.append((day, self.crew.submit(blocks.publication, self.chain, day, self.now)))
+        with self._noting(day):
+            published = self.crew.submit(blocks.publication, self.chain, day, self.now)
+            self.begun.append((day, published))
         while len(self.begun) > self.crew.blocks:
             self._finish()
 
@@ -229,12 +231,17 @@ class _Publications:
 
     def _finish(self) -> None:
         day, published = self.begun.popleft()
-        try:
+        with self._noting(day):
             done: Published = self.crew.result(published)
+            (self.report.published if done.changed else self.report.unchanged).append(day)
+
+    @contextmanager
+    def _noting(self, day: date) -> Iterator[None]:
+        """Let a map that is refused stop no other."""
+        try:
+            yield
         except MsmError as error:
             self.report.failed[day] = str(error)
-        else:
-            (self.report.published if done.changed else self.report.unchanged).append(day)
 
 
 @contextmanager

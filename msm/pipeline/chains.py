@@ -32,8 +32,8 @@ def find_chain(run: Run, day: date) -> Chain | None:
     """Open the chain that `day` belongs to, None where there is none.
 
     Of the chains with this checkpoint, mask, statics and processing it is the one whose newest
-    state before the day is nearest, and of those the oldest. One that is further back than a cold
-    start would be does not serve: decades may be split in time.
+    state before the day is nearest, and of those the oldest. One that ended further back than a
+    cold start would be does not serve: decades may be split in time.
     """
     if not run.statics_path.exists():
         return None
@@ -45,7 +45,7 @@ def find_chain(run: Run, day: date) -> Chain | None:
         if root.cold_start <= day and root.model_dump(include=set(sought)) == sought:
             chain = open_root(run.states_path, root)
             newest = chain.newest_before(day) or root.cold_start - timedelta(days=1)
-            if newest >= reach:
+            if newest >= reach or chain.record_path(day - timedelta(days=1)).exists():
                 found[newest, day - root.cold_start] = chain
     return found[max(found)] if found else None
 

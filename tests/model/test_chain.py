@@ -87,6 +87,7 @@ def test_a_snapshot_comes_back_as_it_was_written(chain: Chain):
     assert (record.hash_before, record.forcing_fingerprint) == ("before", "forcing")
     assert record.spin_up_age == 17
     assert sorted(p.name for p in chain.folder.iterdir()) == [
+        ".lock",
         "20200517.h5",
         "chain.json",
         "records",
@@ -217,8 +218,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_older_snapshot(chain: Chain)
         from datetime import date
         from pathlib import Path
         import numpy as np
-        from msm.errors import MsmError
-from msm.model.chain import ChainRoot, open_chain
+        from msm.model.chain import ChainRoot, open_chain
         from msm.model.state import State
         root = ChainRoot.model_validate_json({chain.root.model_dump_json()!r})
         chain = open_chain(Path({str(chain.folder.parent)!r}), root)
