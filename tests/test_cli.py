@@ -35,6 +35,17 @@ def test_inspect_prints_json_for_a_machine(real_data):
         (("daily", "--date", "2999-01-01"), "2999-01-01 has not ended"),
         (("daily", "--date", "2016-06-03", "--domain", "mars"), "There is no domain 'mars'"),
         (("validate", "nothing.nc"), "1 of 1 files are not good"),
+        (("backfill", "2016-06-02", "2016-06-01"), "END 2016-06-01 lies before START 2016-06-02"),
+        (("backfill", "2016-06-02", "2999-01-01"), "2999-01-01 has not ended"),
+        (("fetch", "2016-06-02", "2016-06-01"), "END 2016-06-01 lies before START"),
+        (
+            ("backfill", "2016-06-01", "2016-06-02", "--days-file", "gaps.txt"),
+            "gaps.txt cannot be read as a list of days",
+        ),
+        (
+            ("backfill", "2016-06-01", "2016-06-02", "--workers", "1", "--scheduler", "tcp://x:1"),
+            "give one of them",
+        ),
     ],
 )
 def test_a_failure_is_one_sentence_and_status_1(words, said, tmp_path, monkeypatch):
@@ -55,7 +66,8 @@ def test_a_wrong_setting_stops_every_command(tmp_path, monkeypatch):
 
 def test_status_of_an_empty_archive(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert json.loads(msm("status", "--json").stdout) == []
+    told = json.loads(msm("status", "--json").stdout)
+    assert told == {"published": [], "stale": {}, "after_stale": []}
 
 
 def test_the_sandbox_says_where_it_is_and_ends_when_told(tmp_path):

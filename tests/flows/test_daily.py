@@ -21,7 +21,7 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
         "MSM_READERS": "1",
         "MSM_ARCHIVE_URL": "https://maps.example.org/sm/",
     }
-    prefect_server.prefect("work-pool", "create", "msm", "--type", "process")
+    prefect_server.prefect("work-pool", "create", "msm", "--type", "process", "--overwrite")
     prefect_server.prefect("deploy", "--all", "--prefect-file", "deploy/prefect.yaml")
     prefect_server.prefect(
         "deployment", "run", "msm-daily/daily", "-p", f"day={DAY}", "-p", f"domain={BOX}"

@@ -1,7 +1,7 @@
 import pytest
 from prefect.states import Failed
 
-from flows.daily import _worth_retrying
+from flows.retries import worth_retrying
 from msm.inputs.earthdata import EarthdataError, LoginError
 from msm.pipeline.gather import IncompleteDayError
 
@@ -16,4 +16,4 @@ from msm.pipeline.gather import IncompleteDayError
     ],
 )
 def test_only_a_server_that_fails_is_asked_again(error, again):
-    assert _worth_retrying(None, None, Failed(data=error)) is again
+    assert worth_retrying(None, None, Failed(data=error)) is again
