@@ -42,7 +42,7 @@ lint: $(READY)  ## check style, docstrings, types and the rooms
 replay: $(READY)  ## publish two months from real input and compare with SMAP
 	$(BIN)/python -m benchmarks.replay
 
-bench: $(READY)  ## measure reading, regridding and one day against their peers and floors
+bench: $(READY)  ## measure reading, regridding, the network and one day against their peers and floors
 	$(BIN)/python -m benchmarks.bench
 
 second: $(READY)  ## make a week of the replay from the second source and compare (after replay)

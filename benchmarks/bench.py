@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import one_day, reading, regridding
+from benchmarks import inference, one_day, reading, regridding
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     result = {
         "reading": reading.measure(Path("../shared/data/granules")),
         "regridding": regridding.measure(),
+        "inference": inference.measure(Path("../shared/data")),
         "one CONUS day": one_day.measure(),
     }
     folder = Path("build/bench")

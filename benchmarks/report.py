@@ -145,6 +145,44 @@ def memory_tables(memory: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
+    """Return the step beside products, and what reduced precision does to the map."""
+    columns = ("root mean square", "largest")
+    ways = {name: row for name, row in inference["precision"].items() if name != "cells"}
+    return {
+        "share_table": _table(
+            ("network", "step, GFLOP/s", "sgemm, GFLOP/s", "share"),
+            (
+                (
+                    name,
+                    f"{row['step, gflop/s']:.0f}",
+                    f"{row['sgemm, gflop/s']:.0f}",
+                    f"{row['share']:.0%}",
+                )
+                for name, row in inference["share"].items()
+            ),
+        ),
+        "step_seconds": inference["window"]["carried state, s"],
+        "window_seconds": inference["window"]["window of 365 days, s"],
+        "times_window": inference["window"]["times as fast"],
+        "reduced_cells": inference["precision"]["cells"],
+        "reduced_table": _table(
+            ("precision", *(f"{days} days: {name}" for days in (30, 365) for name in columns)),
+            (
+                (
+                    name,
+                    *(
+                        f"{row[f'after {days} days'][column]:.1e}"
+                        for days in (30, 365)
+                        for column in columns
+                    ),
+                )
+                for name, row in ways.items()
+            ),
+        ),
+    }
+
+
 def page(
     replay: dict[str, Any],
     bench: dict[str, Any],
@@ -175,6 +213,7 @@ def page(
         rate=day["gflop/s of the square sgemm"],
         write=day["of which write"],
         memory=day["peak memory, GiB"],
+        **inference_tables(bench["inference"]),
         **second_tables(second),
         **global_tables(globe),
         **memory_tables(memory),

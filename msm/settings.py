@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "float16"] = "float32"
+    """Arithmetic of the LSTM on CUDA; the CPU always takes float32."""
 
     mirror: Path | None = None
     """Folder of granules to read instead of Earthdata, for a site without a network."""

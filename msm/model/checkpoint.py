@@ -7,7 +7,7 @@ It is immutable: the card holds the hash of the weights, and is written last.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -173,7 +173,7 @@ class Card(_Frozen):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A card and the weights it describes.
+    """A card and the weights it describes; checkpoints are equal where their `sha256` is.
 
     Attributes
     ----------
@@ -185,8 +185,8 @@ class Checkpoint:
         identity of the checkpoint in chains, fingerprints and published files.
     """
 
-    card: Card
-    weights: Mapping[str, npt.NDArray[np.float32]]
+    card: Card = field(compare=False)
+    weights: Mapping[str, npt.NDArray[np.float32]] = field(compare=False)
     sha256: str
 
 

@@ -1,17 +1,16 @@
-"""One day of the network on all cells of a domain."""
+"""Days of the network on all cells of a domain, or on a block of whole tiles of them."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from msm.errors import MsmError
+from msm.model import cuda, tiles
 from msm.model.checkpoint import Card, Checkpoint, InputSpec
-from msm.model.state import TILE, State
+from msm.model.cuda import Precision
+from msm.model.state import State
 
 RANGE_TOLERANCE = 0.01
 """An input is outside the training range when it lies beyond it by more than this share of it."""
@@ -20,7 +19,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 class InferenceError(MsmError):
-    """The inputs of a day do not fit the checkpoint or are not complete."""
+    """The inputs of a day do not fit the checkpoint or are not complete, or there is no device."""
 
 
 def step(
@@ -30,6 +29,7 @@ def step(
     state: State,
     device: str = "auto",
     workers: int | None = None,
+    precision: Precision = "float32",
 ) -> tuple[Float32, State]:
     """Advance the state by one day and predict the soil moisture of that day.
 
@@ -46,7 +46,11 @@ def step(
         "auto" takes CUDA where there is one.
     workers : int, optional
         Threads on the CPU, as many as there are processors if not given. The bytes of the result
-        do not depend on it.
+        do not depend on it, nor on whether the cells are a whole domain or a block of it that
+        begins and ends at multiples of `msm.model.state.TILE`. The number of torch's threads is
+        the process's: two steps at a time belong in two processes.
+    precision : {"float32", "float16"}
+        Arithmetic of the LSTM on CUDA; the CPU always takes float32.
 
     Returns
     -------
@@ -58,31 +62,54 @@ def step(
     Raises
     ------
     InferenceError
-        If shapes do not fit, or an input is not finite somewhere: values are never invented.
+        If shapes do not fit, or an input is not finite somewhere: values are never invented; or
+        if CUDA is asked for and not there.
     """
-    card = checkpoint.card
-    _check(card, forcing, statics, state)
-    soil_moisture = np.empty(state.n_cell, np.float32)
-    after = State(np.empty_like(state.h), np.empty_like(state.c))
-    on_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    target = torch.device("cuda" if on_cuda else "cpu")
-    pass_ = _Pass(checkpoint, target, forcing, statics, state, soil_moisture, after)
-    # One shared iterator hands out the tiles; taking the next number is atomic.
-    tiles = iter(range(0, state.n_cell, TILE))
-    if on_cuda:
-        pass_.run(tiles)
-        return soil_moisture, after
-    workers = workers or len(os.sched_getaffinity(0))
-    threads = torch.get_num_threads()
-    try:
-        # Parallel over tiles, one thread inside each: no synchronisation inside the products, and
-        # the summation order of a tile does not depend on the machine's number of processors.
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for future in [pool.submit(pass_.run, tiles) for _ in range(workers)]:
-                future.result()
-    finally:
-        torch.set_num_threads(threads)
-    return soil_moisture, after
+    days = run(checkpoint, [forcing], statics, state, device, workers, precision)
+    return next(days)
+
+
+def run(
+    checkpoint: Checkpoint,
+    days: Iterable[Float32],
+    statics: Float32,
+    state: State,
+    device: str = "auto",
+    workers: int | None = None,
+    precision: Precision = "float32",
+) -> Iterator[tuple[Float32, State]]:
+    """Advance the state day after day: on the CPU the same bytes as by `step`.
+
+    On CUDA the state stays on the device, and a day is given while the next one is computed: the
+    next day's forcing is taken before.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    days : iterable of ndarray of float32, shape (n_cell, n_forcing)
+        The forcing of each day, in order.
+    statics, state, device, workers, precision
+        As for `step`.
+
+    Yields
+    ------
+    soil_moisture : ndarray of float32, shape (n_cell,)
+    State
+        Of each day, as `step` returns them.
+
+    Raises
+    ------
+    InferenceError
+        As `step`.
+    """
+    target = _device(device)
+    checked = (_checked(checkpoint.card, forcing, statics, state) for forcing in days)
+    if target.type == "cuda":
+        yield from cuda.run(checkpoint, checked, statics, state, target, precision)
+        return
+    for forcing in checked:
+        soil_moisture, state = tiles.step(checkpoint, forcing, statics, state, workers)
+        yield soil_moisture, state
 
 
 def outside_training(card: Card, forcing: Float32, statics: Float32) -> npt.NDArray[np.bool_]:
@@ -107,90 +134,22 @@ def outside_training(card: Card, forcing: Float32, statics: Float32) -> npt.NDAr
     return outside
 
 
-class _Pass:
-    """One day's pass over the cells: the network's weights and views of inputs and results."""
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        device: torch.device,
-        forcing: Float32,
-        statics: Float32,
-        state: State,
-        soil_moisture: Float32,
-        after: State,
-    ) -> None:
-        card = checkpoint.card
-        weights = {name: torch.tensor(w, device=device) for name, w in checkpoint.weights.items()}
-        self.card = card
-        self.device = device
-        self.inlet_weight = weights["inlet.weight"].T
-        self.inlet_bias = weights["inlet.bias"]
-        # torch keeps the gates as input, forget, cell, output; the three that pass through a
-        # sigmoid come first here, so that one call serves them.
-        order = torch.tensor([0, 1, 3, 2], device=device)
-        size = card.hidden_size
-
-        def gates(weight: Tensor) -> Tensor:
-            return weight.view(4, size, -1)[order].reshape(4 * size, -1)
-
-        stacked = torch.cat([weights["lstm.weight_ih_l0"], weights["lstm.weight_hh_l0"]], dim=1)
-        self.gate_weight = gates(stacked).T.contiguous()
-        bias = weights["lstm.bias_ih_l0"] + weights["lstm.bias_hh_l0"]
-        self.gate_bias = gates(bias).squeeze(1)
-        self.head_weight = weights["head.weight"].squeeze(0)
-        self.head_bias = weights["head.bias"]
-        self.mean = torch.tensor([s.mean for s in card.inputs], device=device)
-        self.std = torch.tensor([s.std for s in card.inputs], device=device)
-        self.log = [i for i, s in enumerate(card.inputs) if s.transform == "log1p"]
-        self.forcing, self.statics = torch.from_numpy(forcing), torch.from_numpy(statics)
-        self.h, self.c = torch.from_numpy(state.h), torch.from_numpy(state.c)
-        self.soil_moisture = torch.from_numpy(soil_moisture)
-        self.h_after, self.c_after = torch.from_numpy(after.h), torch.from_numpy(after.c)
-
-    @torch.inference_mode()
-    def run(self, tiles: Iterator[int]) -> None:
-        """Run the tiles whose first cells the iterator gives, with one set of buffers."""
-        size, n_inputs = self.card.hidden_size, len(self.card.inputs)
-        x = torch.zeros(TILE, n_inputs, device=self.device)
-        zh = torch.zeros(TILE, 2 * size, device=self.device)
-        gates = torch.empty(TILE, 4 * size, device=self.device)
-        c = torch.zeros(TILE, size, device=self.device)
-        target = self.card.target
-        for first in tiles:
-            cells = slice(first, first + TILE)
-            n = self.soil_moisture[cells].shape[0]
-            x[:n, : self.forcing.shape[1]] = self.forcing[cells]
-            x[:n, self.forcing.shape[1] :] = self.statics[cells]
-            for column in self.log:
-                x[:, column].log1p_()
-            x.sub_(self.mean).div_(self.std)
-            z, h = zh[:, :size], zh[:, size:]
-            torch.addmm(self.inlet_bias, x, self.inlet_weight, out=z)
-            z.relu_()
-            h[:n] = self.h[cells]
-            c[:n] = self.c[cells]
-            torch.addmm(self.gate_bias, zh, self.gate_weight, out=gates)
-            gates[:, : 3 * size].sigmoid_()
-            in_gate, forget, out_gate, update = gates.split(size, dim=1)
-            c.mul_(forget).addcmul_(in_gate, update.tanh_())
-            torch.tanh(c, out=update)
-            out_gate.mul_(update)
-            y = torch.mv(out_gate, self.head_weight).add_(self.head_bias)
-            y.mul_(target.std).add_(target.mean).clamp_(target.minimum, target.maximum)
-            self.soil_moisture[cells] = y[:n]
-            self.h_after[cells] = out_gate[:n]
-            self.c_after[cells] = c[:n]
-            # What a short last tile leaves below its cells must stay finite, nothing more.
-            x.zero_()
-
-
 def _columns(card: Card, forcing: Float32, statics: Float32) -> Iterator[tuple[InputSpec, Float32]]:
     for specs, values in ((card.forcing, forcing), (card.statics, statics)):
         yield from zip(specs, values.T, strict=True)
 
 
-def _check(card: Card, forcing: Float32, statics: Float32, state: State) -> None:
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InferenceError(
+            "the device cuda is asked for and torch finds none: set MSM_DEVICE to auto or cpu"
+        )
+    return torch.device(name)
+
+
+def _checked(card: Card, forcing: Float32, statics: Float32, state: State) -> Float32:
     for name, specs, values in (
         ("forcing", card.forcing, forcing),
         ("statics", card.statics, statics),
@@ -213,3 +172,4 @@ def _check(card: Card, forcing: Float32, statics: Float32, state: State) -> None
                 f"input {spec.name} is not finite at {missing} of {column.size} cells: fill it"
                 " from another source or leave these cells out of the domain"
             )
+    return forcing

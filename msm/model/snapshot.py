@@ -55,25 +55,45 @@ def _deflated(values: Half, width: int, first: int) -> bytes:
 
 
 def read(path: Path, cells: slice | None = None) -> State:
-    """Read a state, or that of some whole tiles; a file that is none raises an `UNREADABLE`."""
+    """Read a state, or of its cells a block of whole tiles.
+
+    Parameters
+    ----------
+    path : Path
+    cells : slice, optional
+        From a multiple of `TILE` to another one or the last cell; all cells if not given.
+
+    Raises
+    ------
+    IndexError
+        If the block cuts a tile or reaches beyond the cells.
+    Exception
+        One of `UNREADABLE`, if the file is no snapshot or damaged.
+    """
     with h5py.File(path) as file, ThreadPoolExecutor() as pool:
 
         def values(name: str) -> Half:
             stored = file[name]
             hidden_size, n_cell = stored.shape
             width = stored.chunks[1]
-            start, stop, _ = (cells or slice(None)).indices(n_cell)
-            part = np.empty((stop - start, hidden_size), stored.dtype)
-            firsts = range(0, stop - start, width)
-            chunks = (stored.id.read_direct_chunk((0, start + first))[1] for first in firsts)
-            list(pool.map(partial(_inflated, part, width), firsts, chunks))
+            block = cells or slice(0, n_cell)
+            tiled = {*range(0, n_cell, TILE), n_cell}
+            if not {block.start, block.stop} <= tiled:
+                raise IndexError(
+                    f"cells {block.start}..{block.stop} of {n_cell} in {path} are not whole tiles"
+                    f" of {TILE}"
+                )
+            part = np.empty((block.stop - block.start, hidden_size), stored.dtype)
+            firsts = range(block.start, block.stop, width)
+            chunks = (stored.id.read_direct_chunk((0, first))[1] for first in firsts)
+            into = (part[first - block.start :][:width] for first in firsts)
+            list(pool.map(_inflate, into, chunks))
             return part
 
         return State(values("h"), values("c"))
 
 
-def _inflated(whole: Half, width: int, first: int, chunk: bytes) -> None:
+def _inflate(cells: Half, chunk: bytes) -> None:
     shuffled = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(2, -1)
-    tile = np.ascontiguousarray(shuffled.T).view(whole.dtype).reshape(whole.shape[1], width)
-    cells = whole[first : first + width]
+    tile = np.ascontiguousarray(shuffled.T).view(cells.dtype).reshape(cells.shape[1], -1)
     cells[:] = tile[:, : len(cells)].T

@@ -90,6 +90,7 @@ def step(
         before.state if isinstance(before, Stepped) else before,
         run.settings.device,
         threads,
+        run.settings.precision,
     )
     soil_moisture[given.lacking[block]] = np.nan
     return Stepped(soil_moisture, after)

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -5,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from msm.model import inference
+from msm.model import tiles
 from msm.model.chain import ChainRoot, open_chain
-from msm.model.checkpoint import Checkpoint, load_checkpoint
-from msm.model.inference import InferenceError, outside_training, step
+from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.inference import InferenceError, outside_training, run, step
 from msm.model.network import SoilMoistureLSTM
-from msm.model.state import State
+from msm.model.state import TILE, State, content_hash
 
 MakeDay = Callable[..., tuple[np.ndarray, np.ndarray, State]]
 
@@ -43,7 +46,7 @@ def test_the_input_state_is_not_touched(checkpoint: Checkpoint, make_day: MakeDa
     assert after.content_hash != state.content_hash
 
 
-@pytest.mark.parametrize("n_cell", [1, 100, inference.TILE, 3 * inference.TILE + 5])
+@pytest.mark.parametrize("n_cell", [1, 100, TILE, 3 * TILE + 5])
 def test_the_bytes_do_not_depend_on_workers_or_threads(
     checkpoint: Checkpoint, make_day: MakeDay, n_cell: int
 ):
@@ -57,6 +60,74 @@ def test_the_bytes_do_not_depend_on_workers_or_threads(
         results.append((soil_moisture.tobytes(), after.content_hash))
     torch.set_num_threads(threads)
     assert len(set(results)) == 1
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    n_cell=st.integers(1, 5 * TILE),
+    cuts=st.sets(st.integers(1, 4)),
+    workers=st.integers(1, 3),
+)
+def test_blocks_of_whole_tiles_make_the_bytes_of_the_whole(
+    checkpoint: Checkpoint, make_day: MakeDay, n_cell: int, cuts: set[int], workers: int
+):
+    _, statics, before = make_day(n_cell)
+    days = [make_day(n_cell, seed=seed)[0] for seed in (1, 2)]
+    whole = list(run(checkpoint, days, statics, before, "cpu"))
+    bounds = [0, *(TILE * cut for cut in sorted(cuts) if TILE * cut < n_cell), n_cell]
+    blocks = []
+    for cells in map(slice, bounds[:-1], bounds[1:]):
+        part = State(before.h[cells], before.c[cells])
+        forcing = [day[cells] for day in days]
+        blocks.append(list(run(checkpoint, forcing, statics[cells], part, "cpu", workers)))
+    for (soil_moisture, after), *parts in zip(whole, *blocks, strict=True):
+        assert b"".join(moisture.tobytes() for moisture, _ in parts) == soil_moisture.tobytes()
+        assert b"".join(state.h.tobytes() for _, state in parts) == after.h.tobytes()
+        assert b"".join(state.c.tobytes() for _, state in parts) == after.c.tobytes()
+        hashes = tuple(tile for _, state in parts for tile in state.tile_hashes)
+        assert content_hash(n_cell, after.hidden_size, hashes) == after.content_hash
+
+
+def test_days_run_on_are_days_stepped_one_by_one(checkpoint: Checkpoint, make_day: MakeDay):
+    _, statics, state = make_day()
+    days = [make_day(seed=seed)[0] for seed in range(1, 5)]
+    for forcing, (soil_moisture, after) in zip(
+        days, run(checkpoint, iter(days), statics, state, "cpu"), strict=True
+    ):
+        expected, state = step(checkpoint, forcing, statics, state, "cpu")
+        assert soil_moisture.tobytes() == expected.tobytes()
+        assert after.content_hash == state.content_hash
+
+
+def test_a_day_that_cannot_be_run_leaves_the_days_before_it(
+    checkpoint: Checkpoint, make_day: MakeDay
+):
+    forcing, statics, state = make_day(100)
+    days = run(checkpoint, [forcing, forcing[:99]], statics, state, "cpu")
+    assert len(next(days)[0]) == 100
+    with pytest.raises(InferenceError, match="forcing has shape"):
+        next(days)
+
+
+def test_the_weights_are_laid_out_once_for_equal_checkpoints(checkpoint: Checkpoint):
+    again = pickle.loads(pickle.dumps(checkpoint))  # noqa: S301
+    assert tiles.laid_out(again) is tiles.laid_out(checkpoint)
+    other = make_checkpoint(
+        checkpoint.card, {**checkpoint.weights, "head.bias": np.ones(1, np.float32)}
+    )
+    assert tiles.laid_out(other) is not tiles.laid_out(checkpoint)
+
+
+def test_cuda_where_there_is_none_is_told(
+    checkpoint: Checkpoint, make_day: MakeDay, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InferenceError, match="MSM_DEVICE"):
+        step(checkpoint, *make_day(100), "cuda")
 
 
 def test_a_cell_does_not_depend_on_its_neighbours_in_the_padded_tile(
@@ -76,7 +147,7 @@ def test_another_tile_size_changes_no_value_by_more_than_rounding(
 ):
     forcing, statics, state = make_day()
     expected, _ = step(checkpoint, forcing, statics, state)
-    monkeypatch.setattr(inference, "TILE", 300)
+    monkeypatch.setattr(tiles, "TILE", 300)
     found, _ = step(checkpoint, forcing, statics, state)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -139,7 +210,7 @@ def test_the_output_stays_within_the_physical_bounds(checkpoint: Checkpoint, mak
     weights = dict(checkpoint.weights)
     for bias, bound in ((-50.0, 0.0), (50.0, 0.6)):
         weights["head.bias"] = np.array([bias], np.float32)
-        extreme = Checkpoint(checkpoint.card, weights, "")
+        extreme = make_checkpoint(checkpoint.card, weights)
         soil_moisture, _ = step(extreme, forcing, statics, state)
         np.testing.assert_array_equal(soil_moisture, np.float32(bound))
 
@@ -174,18 +245,3 @@ def test_cells_outside_the_training_range_are_told(checkpoint: Checkpoint):
     # 1 % of 0..200, of 240..315 and of 0.2..0.7 is 2, 0.75 and 0.005.
     outside = outside_training(checkpoint.card, forcing, statics)
     np.testing.assert_array_equal(outside, [False, False, True, True, True])
-
-
-@pytest.mark.gpu
-def test_cuda_agrees_with_the_cpu(make_day: MakeDay):
-    checkpoint = load_checkpoint()
-    rng = np.random.default_rng(0)
-    card = checkpoint.card
-    low, high = (np.array([getattr(s, k) for s in card.inputs]) for k in ("minimum", "maximum"))
-    raw = rng.uniform(low, high, (5000, 6)).astype(np.float32)
-    state = State.zeros(5000, 256)
-    for _ in range(3):
-        cpu, after = step(checkpoint, raw[:, :4], raw[:, 4:], state, "cpu")
-        cuda, _ = step(checkpoint, raw[:, :4], raw[:, 4:], state, "cuda")
-        np.testing.assert_allclose(cuda, cpu, atol=1e-4)
-        state = after

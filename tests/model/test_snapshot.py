@@ -3,6 +3,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,26 @@ def test_a_state_comes_back_bit_by_bit(n_cell, hidden_size):
         after = snapshot.read(Path(folder) / "s.h5")
     assert after.h.tobytes() == before.h.tobytes()
     assert after.c.tobytes() == before.c.tobytes()
+
+
+@pytest.mark.parametrize("n_cell", [TILE - 1, TILE, 3 * TILE + 5])
+def test_a_block_of_whole_tiles_is_read_alone(tmp_path, n_cell):
+    whole = state(n_cell, 4)
+    snapshot.write(tmp_path / "s.h5", whole)
+    bounds = [*range(0, n_cell, TILE), n_cell]
+    for first, start in enumerate(bounds):
+        for stop in bounds[first + 1 :]:
+            cells = slice(start, stop)
+            block = snapshot.read(tmp_path / "s.h5", cells)
+            assert block.h.tobytes() == whole.h[cells].tobytes()
+            assert block.c.tobytes() == whole.c[cells].tobytes()
+
+
+@pytest.mark.parametrize("cells", [slice(1, TILE), slice(0, TILE - 1), slice(0, 5 * TILE)])
+def test_a_block_that_cuts_a_tile_is_refused(tmp_path, cells):
+    snapshot.write(tmp_path / "s.h5", state(2 * TILE + 7, 4))
+    with pytest.raises(IndexError, match=f"of {TILE}"):
+        snapshot.read(tmp_path / "s.h5", cells)
 
 
 def test_any_reader_of_hdf5_reads_it(tmp_path):

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from msm.model import cuda
+from msm.model.checkpoint import load_checkpoint
+from msm.model.cuda import Precision, Resident
+from msm.model.inference import run, step
+from msm.model.state import State
+
+TOLERANCE: dict[Precision, float] = {"float32": 1e-4, "float16": 1e-3}
+
+
+@pytest.fixture
+def season() -> tuple[list[np.ndarray], np.ndarray]:
+    """Forcing of five days and statics anywhere within the range of the shipped checkpoint."""
+    rng = np.random.default_rng(0)
+    card = load_checkpoint().card
+    low, high = (np.array([getattr(s, k) for s in card.inputs]) for k in ("minimum", "maximum"))
+    raw = rng.uniform(low, high, (5, 1500, 6)).astype(np.float32)
+    return list(raw[:, :, :4]), raw[0, :, 4:]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_its_arithmetic_agrees_with_the_tiles(
+    season: tuple[list[np.ndarray], np.ndarray],
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The arithmetic alone, on the CPU, in batches that do not divide the cells."""
+    monkeypatch.setattr(cuda, "BATCH", 100)
+    checkpoint = load_checkpoint()
+    days, statics = season
+    days, statics = [day[:250] for day in days], statics[:250]
+    state = State.zeros(250, 256)
+    resident = Resident(checkpoint, statics, state, torch.device("cpu"), precision)
+    for forcing, (expected, after) in zip(
+        days, run(checkpoint, days, statics, state, "cpu"), strict=True
+    ):
+        found = resident.advance(torch.tensor(forcing))
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE[precision])
+        np.testing.assert_allclose(resident.h, after.h, atol=1e-2)
+        np.testing.assert_allclose(resident.c, after.c, atol=3e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_cuda_agrees_with_the_cpu(
+    season: tuple[list[np.ndarray], np.ndarray], precision: Precision
+):
+    checkpoint = load_checkpoint()
+    days, statics = season
+    state = State.zeros(1500, 256)
+    expected = run(checkpoint, days, statics, state, "cpu")
+    found = run(checkpoint, iter(days), statics, state, "cuda", precision=precision)
+    for (cpu, _), (device, _) in zip(expected, found, strict=True):
+        np.testing.assert_allclose(device, cpu, atol=TOLERANCE[precision])
+
+
+@pytest.mark.gpu
+def test_days_that_stay_on_cuda_are_days_that_come_back(
+    season: tuple[list[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
+):
+    """A day's results are its own although the next days are already under way."""
+    monkeypatch.setattr(cuda, "BATCH", 400)
+    checkpoint = load_checkpoint()
+    days, statics = season
+    state = State.zeros(1500, 256)
+    stayed = list(run(checkpoint, days, statics, state, "cuda"))
+    for forcing, (soil_moisture, after) in zip(days, stayed, strict=True):
+        expected, state = step(checkpoint, forcing, statics, state, "cuda")
+        assert soil_moisture.tobytes() == expected.tobytes()
+        assert after.content_hash == state.content_hash
