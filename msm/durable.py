@@ -22,14 +22,12 @@ def replacing(path: Path) -> Iterator[Path]:
     MsmError
         If it cannot be written, as on a full disk.
     """
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if not alive(int(left.suffixes[-2].removeprefix("."))):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sweep(path.parent, path.name)
+    new = temporary(path)
     try:
-        yield temporary
-        flush(temporary)
-        os.replace(temporary, path)
+        yield new
+        flush(new)
+        os.replace(new, path)
         flush(path.parent)
     # HDF5 tells of a full disk by the second.
     except (OSError, RuntimeError) as error:
@@ -39,7 +37,23 @@ def replacing(path: Path) -> Iterator[Path]:
             "command again. What was there before is untouched."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
+
+
+def temporary(path: Path) -> Path:
+    """Return the hidden name beside `path` that this process writes to until all is there."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{os.uname().nodename}.tmp")
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove what killed processes of this machine left under temporary names, of one file or all.
+
+    What a process of another machine writes to the same folder is left alone.
+    """
+    for left in folder.glob(f".{name}*@{os.uname().nodename}.tmp"):
+        pid = left.name.rpartition("@")[0].rpartition(".")[2]
+        if not alive(int(pid)):
+            left.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:

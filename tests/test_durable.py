@@ -36,9 +36,12 @@ def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path):
 def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
-    (tmp_path / f".a.nc.{ended.pid}.tmp").write_text("half")
-    living = tmp_path / f".a.nc.{os.getppid()}.tmp"
-    living.write_text("in the making")
+    here = os.uname().nodename
+    (tmp_path / f".a.nc.{ended.pid}@{here}.tmp").write_text("half")
+    living = tmp_path / f".a.nc.{os.getppid()}@{here}.tmp"
+    elsewhere = tmp_path / f".a.nc.{ended.pid}@{here}-2.tmp"
+    for other in (living, elsewhere):
+        other.write_text("in the making")
     with replacing(tmp_path / "a.nc") as new:
         new.write_text("whole")
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([living.name, "a.nc"])
+    assert {p.name for p in tmp_path.iterdir()} == {living.name, elsewhere.name, "a.nc"}

@@ -1,10 +1,11 @@
 """Publishing: the archive is its own ledger, and a reader never sees half a file.
 
-A day is published in this order, under a lock of its domain: NetCDF file and quick look under
-temporary names, flushed to disk, reopened and checked; renamed; STAC item; catalogue of the month;
+A day is published in this order: NetCDF file and quick look under temporary names, flushed to disk,
+reopened and checked; then, under a lock of the domain, renamed; STAC item; catalogue of the month;
 `SHA256SUMS`; collection and root catalogue, where a month or a domain is new; `changes.jsonl`;
 `latest.json`. Everything after the file itself is a pure function of the published files, so
-whatever a killed run left out is made by the next.
+whatever a killed run left out is made by the next. Days are written side by side: a file is renamed
+only if nobody has published its day since it was begun.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
@@ -25,7 +26,7 @@ from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
 from msm.archive.netcdf import Header, Revision, read_header
 from msm.archive.validate import CHECKSUMS, sha256_of_file, validate
-from msm.durable import flush, replacing
+from msm.durable import flush, replacing, sweep, temporary
 from msm.errors import MsmError
 
 LATEST = "latest.json"
@@ -96,13 +97,18 @@ def publish(archive: Path, daily_map: DailyMap) -> Published:
     path = map_path(archive, name, day)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(domain_folder(archive, name)):
-            _clean(path.parent)
-            before = _resume(archive, path)
+        domain = domain_folder(archive, name)
+        while True:
+            with _lock(domain):
+                sweep(path.parent)
+                before = _resume(archive, path)
             if before and _same(before, daily_map):
                 return _published(before, changed=False)
-            _write(path, daily_map, _next_revision(path, before, daily_map))
-            return _published(_complete(archive, path), changed=True)
+            revision = _next_revision(path, before, daily_map)
+            with _written(path, daily_map, revision) as rename, _lock(domain):
+                if _resume(archive, path) == before:
+                    rename()
+                    return _published(_complete(archive, path), changed=True)
     except OSError as error:
         raise MsmError(
             f"{path.name} could not be published in {archive}: {error.strerror or error}. What was "
@@ -177,9 +183,17 @@ def _next_revision(path: Path, before: Record | None, daily_map: DailyMap) -> Re
     return Revision(before.revision + 1, before.sha256)
 
 
-def _write(path: Path, daily_map: DailyMap, revision: Revision) -> None:
-    """Make the file and its picture under temporary names, check them, and rename them."""
-    new, new_picture = _temporary(path), _temporary(path.with_suffix(".png"))
+@contextmanager
+def _written(path: Path, daily_map: DailyMap, revision: Revision) -> Iterator[Callable[[], None]]:
+    """Make the file and its picture under temporary names and check them; give their renaming."""
+    picture = path.with_suffix(".png")
+    new, new_picture = temporary(path), temporary(picture)
+
+    def rename() -> None:
+        os.replace(new, path)
+        os.replace(new_picture, picture)
+        flush(path.parent)
+
     try:
         netcdf.write(new, daily_map, revision)
         flush(new)
@@ -189,9 +203,7 @@ def _write(path: Path, daily_map: DailyMap, revision: Revision) -> None:
             )
         quicklook.draw(new, new_picture, sha256_of_file(new))
         flush(new_picture)
-        os.replace(new, path)
-        os.replace(new_picture, path.with_suffix(".png"))
-        flush(path.parent)
+        yield rename
     finally:
         new.unlink(missing_ok=True)
         new_picture.unlink(missing_ok=True)
@@ -360,17 +372,6 @@ def _put(path: Path, content: bytes) -> None:
         return
     with replacing(path) as new:
         new.write_bytes(content)
-
-
-def _temporary(path: Path) -> Path:
-    """Return the hidden name, in the same folder, that a file has until it is whole."""
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _clean(folder: Path) -> None:
-    """Remove what a killed run left under temporary names; the lock says that nobody writes now."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink()
 
 
 @contextmanager

@@ -51,12 +51,14 @@ def find_chain(run: Run, day: date) -> Chain | None:
 
 
 def _stands_on(run: Run) -> dict[str, str]:
+    # Reduced precision moves values by more than kernels and devices may.
+    reduced = "" if run.settings.precision == "float32" else f"-{run.settings.precision}"
     return {
         "checkpoint_sha256": run.checkpoint.sha256,
         "domain": run.domain.name,
         "mask_sha256": run.domain.mask_sha256,
         "statics_sha256": stored_statics(run).sha256,
-        "processing_version": msm.PROCESSING_VERSION,
+        "processing_version": f"{msm.PROCESSING_VERSION}{reduced}",
     }
 
 

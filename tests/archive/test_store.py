@@ -4,7 +4,9 @@ import os
 import resource
 import shutil
 import signal
-from datetime import date
+import subprocess
+import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import netCDF4
@@ -307,9 +309,48 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, make_map, domain):
     assert_sound(tmp_path, domain.name)
 
 
+def publish_slowly(archive, daily_map, begun, go_on):
+    """Publish, but stop in the midst of writing until told to go on."""
+    draw = store.quicklook.draw
+
+    def stopped(*arguments):
+        begun.set()
+        go_on.wait(60)
+        draw(*arguments)
+
+    store.quicklook.draw = stopped
+    store.publish(archive, daily_map)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+@pytest.mark.parametrize("other", [DAY, DAY + timedelta(1)], ids=["the same day", "another day"])
+def test_while_one_run_writes_another_publishes(tmp_path, make_map, domain, other):
+    fork = multiprocessing.get_context("fork")
+    begun, go_on = fork.Event(), fork.Event()
+    slow = fork.Process(target=publish_slowly, args=(tmp_path, make_map(DAY, seed=1), begun, go_on))
+    slow.start()
+    assert begun.wait(60)
+    between = store.publish(tmp_path, make_map(other, seed=2))
+    assert (between.changed, between.revision) == (True, 1)
+    assert validate(between.path) == []
+    go_on.set()
+    slow.join(60)
+    assert slow.exitcode == 0
+    last = store.read_item(tmp_path, domain.name, DAY)
+    # What was published meanwhile is not lost sight of: the next revision names it.
+    expected = (2, between.sha256) if other == DAY else (1, None)
+    assert (last.revision, last.replaced_sha256) == expected
+    assert store.published_days(tmp_path, domain.name) == sorted({DAY, other})
+    assert_sound(tmp_path, domain.name)
+
+
 def test_leftovers_of_a_killed_run_are_swept_away(tmp_path, make_map):
     published = store.publish(tmp_path, make_map(DAY))
-    leftover = published.path.with_name(f".{published.path.name}.tmp")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    leftover = published.path.with_name(
+        f".{published.path.name}.{ended.pid}@{os.uname().nodename}.tmp"
+    )
     leftover.write_bytes(b"half a file")
     store.publish(tmp_path, make_map(DAY))
     assert not leftover.exists()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from msm.errors import MsmError
 from msm.model.checkpoint import (
     SHIPPED,
     Card,
@@ -120,7 +121,7 @@ def test_a_save_that_fails_shows_no_checkpoint(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(MsmError, match="No space"):
         save_checkpoint(tmp_path / "small.json", checkpoint)
     assert list(tmp_path.iterdir()) == []
 
