@@ -34,9 +34,9 @@ from msm.settings import Settings
 
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 FOLDER = Path("build/bench")
-DAYS = [DAY + timedelta(days=n) for n in range(16)]
+DAYS = [DAY + timedelta(days=n) for n in range(13)]
 WORKERS = (1, 2)
-ROUNDS = 3
+ROUNDS = 2
 PREDICTED = (4, 8, 16)
 
 
