@@ -1,19 +1,17 @@
 """Prune: what the work folder holds and no run needs any more is listed, and removed.
 
-The archive is the ledger: maps, items and quick looks are never pruned. Of the rest, only files that
-are named as msm names them are looked at, only inside the work folder and never through a symbolic
-link. What was written in the last hours belongs to a run that may still be at work. Each removal
-leaves a work folder that every other command understands, so that one killed on the way has done
-nothing but less.
+The archive is the ledger: maps, items and quick looks are never pruned. Of the rest, only files
+that are named as msm names them are looked at, only inside the work folder and never through a
+symbolic link. What was written in the last hours belongs to a run that may still be at work. Each
+removal leaves a work folder that every other command understands, so that one killed on the way has
+done nothing but less.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from msm.errors import MsmError
 from msm.inputs.layout import Layout
 from msm.inputs.registry import PRODUCTS
 from msm.model.chain import Chain, ChainRoot, StateError
+from msm.pipeline import work
 from msm.pipeline.run import Run
 
 log = logging.getLogger(__name__)
@@ -40,18 +39,6 @@ Kind = Literal["granules", "forcing", "snapshots", "predictions", "old chains", 
 
 AT_WORK = timedelta(hours=6)
 """What was written since may belong to a run that is still at work."""
-
-REMOVED = ".removed"
-"""Folder beside the chains in which a chain lies while it is removed."""
-
-DAY = r"(?P<day>\d{8})"
-FORCING = re.compile(rf"{DAY}\.nc")
-RECORD = re.compile(rf"{DAY}\.json")
-PREDICTION = re.compile(rf"{DAY}-prediction\.nc")
-OF_A_CHAIN = re.compile(rf"chain\.json|\.lock|{DAY}(\.h5|-prediction\.nc)")
-STATICS = re.compile(r"[\w.]+-[0-9a-f]{8}\.nc")
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
-INCOMING = re.compile(r"\.incoming-(?P<pid>\d+)")
 
 
 @dataclass(frozen=True)
@@ -130,7 +117,7 @@ def remove(items: Iterable[Item]) -> list[Item]:
     for item in items:
         try:
             folder = item.path.parent
-            if folder.resolve() != folder or _written(item.path) != item.written:
+            if folder.resolve() != folder or work.written(item.path) != item.written:
                 log.warning("%s has changed since and stays.", item.path)
                 continue
             _remove(item)
@@ -149,7 +136,7 @@ def remove(items: Iterable[Item]) -> list[Item]:
 def _remove(item: Item) -> None:
     if item.kind == "old chains":
         # A chain goes in one rename: one with half of its records would be a wrong chain.
-        aside = item.path.parent / REMOVED / item.path.name
+        aside = item.path.parent / work.REMOVED / item.path.name
         aside.parent.mkdir(exist_ok=True)
         if aside.exists():
             shutil.rmtree(aside)
@@ -178,51 +165,58 @@ class _Survey:
     def items(self) -> list[Item]:
         """List what can go."""
         chains = list(self._chains())
+        in_use = [chain for chain in chains if self._is_in_use(chain.root)]
+        old = [item for chain in chains if chain not in in_use for item in self._old_chain(chain)]
+        going = {item.path for item in old}
+        staying = [chain for chain in chains if chain.folder not in going]
         return [
-            *self._granules(),
-            *self._forcing([chain for chain in chains if self._is_in_use(chain.root)]),
-            *(item for chain in chains for item in self._states(chain)),
-            *(item for chain in chains for item in self._old_chain(chain)),
+            *self._granules(in_use),
+            *self._forcing(in_use),
+            *(item for chain in staying for item in self._states(chain)),
+            *old,
             *self._left_over(),
         ]
 
-    def _granules(self) -> Iterator[Item]:
-        """Granules of days whose forcing is stored, that are old and are not revised any more."""
+    def _granules(self, chains: list[Chain]) -> Iterator[Item]:
+        """Yield granules of days that were made, that are old and are not revised any more."""
         folder = self.work / "granules"
         mirror = self.settings.mirror
         if mirror and _overlap(mirror.resolve(), folder.resolve()):
             # There they are not a cache: they are what msm reads in place of Earthdata.
             return
-        stored = set(self._days(self.work / "forcing" / self.run.label))
-        first_kept = max(stored, default=date.min)
-        if stored:
-            first_kept -= timedelta(days=self.settings.granule_days)
+        made = set(self._days(self.work / "forcing" / self.run.label))
+        if not made:
+            return
+        first_kept = max(made) - timedelta(days=self.settings.granule_days)
+        # The record of a day is there longer than its forcing may be.
+        made.update(day for chain in chains for day in chain.recorded_days())
         for product in PRODUCTS:
             layout = product.layout
             final = self.now - timedelta(days=layout.latency.final_after_days + 1)
             before = min(first_kept, final.date())
-            for entry in self._files(folder / f"{layout.product}.{layout.version}"):
+            for entry in work.files(folder / f"{layout.product}.{layout.version}"):
                 days = _days_of(layout, entry.name)
-                if days and max(days) < before and days <= stored:
+                if days and max(days) < before and days <= made:
                     yield from self._idle("granules", entry, min(days), max(days))
 
     def _forcing(self, chains: list[Chain]) -> Iterator[Item]:
-        """Forcing that is old, and on which no day stands that may be replayed."""
+        """Yield forcing that is old, and on which no day stands that may be replayed."""
         for folder in self._label_folders("forcing"):
             stored = self._days(folder)
+            idle = [
+                item
+                for day in stored
+                for item in self._idle(
+                    "forcing", folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc", day, day
+                )
+            ]
             if folder.name == self.run.label:
                 before = self._first_forcing_kept(stored, chains)
-                yield from (
-                    item
-                    for day in stored
-                    if before and day < before
-                    for item in self._idle("forcing", _path_of(folder, day), day, day)
-                )
-            elif stored and self._is_forgotten(
-                max(_written(_path_of(folder, day)) for day in stored)
+                yield from (item for item in idle if before and item.last and item.last < before)
+            elif all(self._is_forgotten(item.written) for item in idle) and len(idle) == len(
+                stored
             ):
-                for day in stored:
-                    yield from self._idle("forcing", _path_of(folder, day), day, day)
+                yield from idle
 
     def _first_forcing_kept(self, stored: list[date], chains: list[Chain]) -> date | None:
         if self.settings.forcing_days is None or not stored:
@@ -242,22 +236,22 @@ class _Survey:
         return min([old, *kept]) if kept else None
 
     def _states(self, chain: Chain) -> Iterator[Item]:
-        """Snapshots and predictions behind the newest days of a chain that nobody writes."""
+        """Yield snapshots and predictions behind the newest days of a chain that nobody writes."""
         recorded = chain.recorded_days()
-        if not recorded or self._is_at_work(_written(chain.folder)):
+        if not recorded or self._is_at_work(work.written(chain.folder)):
             return
         newest = recorded[-1]
         for day in chain.prunable(newest, self.settings.state_days, self.settings.anchor_days):
             yield from self._idle("snapshots", chain.path(day), day, day)
         before = newest - timedelta(days=self.settings.state_days)
-        for entry in self._files(chain.folder):
-            day = _named_day(PREDICTION, entry.name)
+        for entry in work.files(chain.folder):
+            day = work.day_of(work.PREDICTION, entry.name)
             if day and day < before:
                 yield from self._idle("predictions", entry, day, day)
 
     def _old_chain(self, chain: Chain) -> Iterator[Item]:
-        """Yield a chain that stands on something else and was not written for long."""
-        if self._is_in_use(chain.root) or not self._is_forgotten(_written(chain.folder)):
+        """Yield a chain that stands on something else, if it was not written for long."""
+        if not self._is_forgotten(work.written(chain.folder)):
             return
         unknown = self._unknown(chain.folder)
         if unknown:
@@ -269,40 +263,42 @@ class _Survey:
             chain.folder,
             recorded[0] if recorded else None,
             recorded[-1] if recorded else None,
-            _size(chain.folder),
-            _written(chain.folder),
+            work.size(chain.folder),
+            work.written(chain.folder),
         )
 
     def _left_over(self) -> Iterator[Item]:
-        """What processes left that did not live to finish."""
+        """Yield what processes left that did not live to finish."""
         for product in PRODUCTS:
             folder = self.work / "granules" / f"{product.layout.product}.{product.layout.version}"
-            for entry in self._entries(folder):
-                match = INCOMING.fullmatch(entry.name)
+            for entry in work.inside(folder):
+                match = work.INCOMING.fullmatch(entry.name)
                 if match and entry.is_dir() and not alive(int(match["pid"])):
                     yield from self._idle("left-over files", entry)
-        yield from self._temporary(self.work / "statics", STATICS)
+        yield from self._temporary(self.work / "statics", work.STATICS)
         for label in self._label_folders("forcing"):
-            for year in self._folders(label, r"\d{4}"):
-                yield from self._temporary(year, FORCING)
+            for year in work.folders(label, work.YEAR):
+                yield from self._temporary(year, work.FORCING)
         for label in self._label_folders("states"):
-            for folder in self._folders(label, r"[0-9a-f]{12}"):
-                yield from self._temporary(folder, OF_A_CHAIN)
-                yield from self._temporary(folder / "records", RECORD)
-            for folder in self._folders(label / REMOVED, r"[0-9a-f]{12}"):
+            for folder in work.folders(label, work.CHAIN):
+                yield from self._temporary(folder, work.OF_A_CHAIN)
+                yield from self._temporary(folder / "records", work.RECORD)
+            for folder in work.folders(label / work.REMOVED, work.CHAIN):
                 # The rename was the removal; what a file in it was for does not matter any more.
-                yield Item("left-over files", folder, None, None, _size(folder), _written(folder))
+                yield Item(
+                    "left-over files", folder, None, None, work.size(folder), work.written(folder)
+                )
 
     def _temporary(self, folder: Path, name: re.Pattern[str]) -> Iterator[Item]:
-        for entry in self._files(folder):
-            match = TEMPORARY.fullmatch(entry.name)
+        for entry in work.files(folder):
+            match = work.TEMPORARY.fullmatch(entry.name)
             if match and name.fullmatch(match["name"]) and not alive(int(match["pid"])):
                 # The process may live on another machine: time tells that as well.
                 yield from self._idle("left-over files", entry)
 
     def _chains(self) -> Iterator[Chain]:
         for label in self._label_folders("states"):
-            for folder in self._folders(label, r"[0-9a-f]{12}"):
+            for folder in work.folders(label, work.CHAIN):
                 try:
                     root = ChainRoot.model_validate_json((folder / "chain.json").read_bytes())
                     chain = Chain(root, folder)
@@ -329,15 +325,15 @@ class _Survey:
 
     def _unknown(self, folder: Path) -> str | None:
         """Name something in a chain's folder that is not msm's, or None."""
-        inside = [(folder, OF_A_CHAIN), (folder / "records", RECORD)]
+        inside = [(folder, work.OF_A_CHAIN), (folder / "records", work.RECORD)]
         for place, pattern in inside:
-            for entry in self._entries(place):
-                if entry.is_dir(follow_symlinks=False) and entry.name == "records":
+            for entry in work.inside(place):
+                if entry == folder / "records" and entry.is_dir() and not entry.is_symlink():
                     continue
-                temporary = TEMPORARY.fullmatch(entry.name)
+                temporary = work.TEMPORARY.fullmatch(entry.name)
                 dead = temporary and not alive(int(temporary["pid"]))
                 name = temporary["name"] if temporary and dead else entry.name
-                if not entry.is_file(follow_symlinks=False) or not pattern.fullmatch(name):
+                if entry.is_symlink() or not entry.is_file() or not pattern.fullmatch(name):
                     return entry.name
         return None
 
@@ -350,49 +346,27 @@ class _Survey:
     def _idle(
         self,
         kind: Kind,
-        found: Path | os.DirEntry[str],
+        path: Path,
         first: date | None = None,
         last: date | None = None,
     ) -> Iterator[Item]:
         """Yield a file or folder that was not written just now, and is not gone meanwhile."""
-        path = Path(found)
         with suppress(FileNotFoundError):
-            written = _written(path)
+            written = work.written(path)
             if not path.is_symlink() and not self._is_at_work(written):
-                yield Item(kind, path, first, last, _size(path), written)
+                yield Item(kind, path, first, last, work.size(path), written)
 
     def _days(self, folder: Path) -> list[date]:
         """List the days of a folder of stored forcing, oldest first."""
         return sorted(
             day
-            for year in self._folders(folder, r"\d{4}")
-            for entry in self._files(year)
-            if (day := _named_day(FORCING, entry.name)) and f"{day:%Y}" == year.name
+            for year in work.folders(folder, work.YEAR)
+            for path in work.files(year)
+            if (day := work.day_of(work.FORCING, path.name)) and f"{day:%Y}" == year.name
         )
 
     def _label_folders(self, kind: str) -> list[Path]:
-        return self._folders(self.work / kind, self.labels.pattern)
-
-    def _folders(self, folder: Path, pattern: str) -> list[Path]:
-        return [
-            Path(entry)
-            for entry in self._entries(folder)
-            if entry.is_dir(follow_symlinks=False) and re.fullmatch(pattern, entry.name)
-        ]
-
-    def _files(self, folder: Path) -> list[os.DirEntry[str]]:
-        return [entry for entry in self._entries(folder) if entry.is_file(follow_symlinks=False)]
-
-    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        """List a folder of the work folder by name; nothing where a link leads to it."""
-        if folder.resolve() != folder or not folder.is_dir():
-            return []
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
-
-
-def _path_of(folder: Path, day: date) -> Path:
-    return folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
+        return work.folders(self.work / kind, self.labels)
 
 
 def _days_of(layout: Layout, name: str) -> set[date]:
@@ -403,38 +377,9 @@ def _days_of(layout: Layout, name: str) -> set[date]:
     return {day for day in near if time in layout.stamps(day)}
 
 
-def _named_day(pattern: re.Pattern[str], name: str) -> date | None:
-    match = pattern.fullmatch(name)
-    if match is None:
-        return None
-    try:
-        return datetime.strptime(match["day"], "%Y%m%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        return None
-
-
 def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _moment(written: int) -> datetime:
     return datetime.fromtimestamp(written / 1e9, UTC)
-
-
-def _written(path: Path) -> int:
-    """Return when a file, or what is newest in a folder, was written; ns since 1970."""
-    return max(found.st_mtime_ns for found in _stats(path))
-
-
-def _size(path: Path) -> int:
-    return sum(found.st_size for found in _stats(path) if not stat.S_ISDIR(found.st_mode))
-
-
-def _stats(path: Path) -> Iterator[os.stat_result]:
-    """Look at a file, or at a folder and all in it; what goes meanwhile is not there."""
-    yield path.lstat()
-    if path.is_dir() and not path.is_symlink():
-        for folder, folders, names in os.walk(path):
-            for name in (*folders, *names):
-                with suppress(FileNotFoundError):
-                    yield Path(folder, name).lstat()
