@@ -106,15 +106,16 @@ class Chain:
         What stays: every snapshot of the `state_days` days before `newest` and of later ones, so
         that each of the newest `state_days` days can be made again in one step; and further back
         so many that a day is at most `anchor_days` from the snapshot, or the cold start, before it,
-        unless it was further before. A snapshot that no record vouches for helps nobody; the newest
-        one of the chain stays in any case. Whatever part of the days is removed, the same holds.
+        unless it was further before. A snapshot that no record vouches for helps nobody, but the
+        newest one of the chain stays in any case. Whatever part of the days is removed, the same
+        holds.
         """
         days = self.days()
         first_of_window = newest - timedelta(days=state_days)
         vouched = [day for day in days if self.record_path(day).exists()]
-        kept = set(days[-1:])
+        kept = {*days[-1:], *vouched[-1:]}
         anchor = self.root.cold_start - timedelta(days=1)
-        for day, following in zip(vouched, [*vouched[1:], newest], strict=True):
+        for day, following in zip(vouched, [*vouched[1:], newest], strict=False):
             # Days of a round number stay whatever runs there were: they are where a run splits.
             is_round = not day.toordinal() % anchor_days
             if is_round or day >= first_of_window or (following - anchor).days > anchor_days:

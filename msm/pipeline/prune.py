@@ -194,10 +194,10 @@ class _Survey:
             layout = product.layout
             final = self.now - timedelta(days=layout.latency.final_after_days + 1)
             before = min(first_kept, final.date())
-            for entry in work.files(folder / f"{layout.product}.{layout.version}"):
-                days = _days_of(layout, entry.name)
+            for path in work.files(folder / f"{layout.product}.{layout.version}"):
+                days = _days_of(layout, path.name)
                 if days and max(days) < before and days <= made:
-                    yield from self._idle("granules", entry, min(days), max(days))
+                    yield from self._idle("granules", path, min(days), max(days))
 
     def _forcing(self, chains: list[Chain]) -> Iterator[Item]:
         """Yield forcing that is old, and on which no day stands that may be replayed."""
@@ -244,10 +244,10 @@ class _Survey:
         for day in chain.prunable(newest, self.settings.state_days, self.settings.anchor_days):
             yield from self._idle("snapshots", chain.path(day), day, day)
         before = newest - timedelta(days=self.settings.state_days)
-        for entry in work.files(chain.folder):
-            day = work.day_of(work.PREDICTION, entry.name)
-            if day and day < before:
-                yield from self._idle("predictions", entry, day, day)
+        for path in work.files(chain.folder):
+            predicted = work.day_of(work.PREDICTION, path.name)
+            if predicted and predicted < before:
+                yield from self._idle("predictions", path, predicted, predicted)
 
     def _old_chain(self, chain: Chain) -> Iterator[Item]:
         """Yield a chain that stands on something else, if it was not written for long."""
@@ -271,10 +271,10 @@ class _Survey:
         """Yield what processes left that did not live to finish."""
         for product in PRODUCTS:
             folder = self.work / "granules" / f"{product.layout.product}.{product.layout.version}"
-            for entry in work.inside(folder):
-                match = work.INCOMING.fullmatch(entry.name)
-                if match and entry.is_dir() and not alive(int(match["pid"])):
-                    yield from self._idle("left-over files", entry)
+            for path in work.inside(folder):
+                match = work.INCOMING.fullmatch(path.name)
+                if match and path.is_dir() and not alive(int(match["pid"])):
+                    yield from self._idle("left-over files", path)
         yield from self._temporary(self.work / "statics", work.STATICS)
         for label in self._label_folders("forcing"):
             for year in work.folders(label, work.YEAR):
@@ -290,11 +290,11 @@ class _Survey:
                 )
 
     def _temporary(self, folder: Path, name: re.Pattern[str]) -> Iterator[Item]:
-        for entry in work.files(folder):
-            match = work.TEMPORARY.fullmatch(entry.name)
+        for path in work.files(folder):
+            match = work.TEMPORARY.fullmatch(path.name)
             if match and name.fullmatch(match["name"]) and not alive(int(match["pid"])):
                 # The process may live on another machine: time tells that as well.
-                yield from self._idle("left-over files", entry)
+                yield from self._idle("left-over files", path)
 
     def _chains(self) -> Iterator[Chain]:
         for label in self._label_folders("states"):
@@ -327,14 +327,14 @@ class _Survey:
         """Name something in a chain's folder that is not msm's, or None."""
         inside = [(folder, work.OF_A_CHAIN), (folder / "records", work.RECORD)]
         for place, pattern in inside:
-            for entry in work.inside(place):
-                if entry == folder / "records" and entry.is_dir() and not entry.is_symlink():
+            for path in work.inside(place):
+                if path == folder / "records" and path.is_dir() and not path.is_symlink():
                     continue
-                temporary = work.TEMPORARY.fullmatch(entry.name)
+                temporary = work.TEMPORARY.fullmatch(path.name)
                 dead = temporary and not alive(int(temporary["pid"]))
-                name = temporary["name"] if temporary and dead else entry.name
-                if entry.is_symlink() or not entry.is_file() or not pattern.fullmatch(name):
-                    return entry.name
+                name = temporary["name"] if temporary and dead else path.name
+                if path.is_symlink() or not path.is_file() or not pattern.fullmatch(name):
+                    return path.name
         return None
 
     def _is_at_work(self, written: int) -> bool:
