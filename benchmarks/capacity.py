@@ -1,8 +1,8 @@
 """What many days cost, predicted from what one day costs.
 
-Forcing is made and maps are published in parallel over days, the network runs in parallel over blocks
-of cells; a stated fraction of the work from stored forcing to file is done by one processor (Amdahl).
-Fetching goes on meanwhile, so that the slower of the two decides.
+Forcing is made and maps are published in parallel over days, the network runs in parallel over
+blocks of cells; a stated fraction of the work from stored forcing to file is done by one processor
+(Amdahl). Fetching goes on meanwhile, so that the slower of the two decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bytes of what msm keeps, a day of each kind: `make storage`, after `make replay global`.
 
-Means over the files that lie under the folder of the replay, for CONUS, and under that of the global
-day. What the global day has not left is scaled by the number of cells, and said to be.
+Means over the files that lie under the folder of the replay, for CONUS, and under that of the
+global day. What the global day has not left is scaled by the number of cells, and said to be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from msm.errors import MsmError
 from msm.grid.domain import load_domain
 from msm.inputs.layout import STEP
 from msm.inputs.registry import PRODUCTS, identify
-from msm.pipeline.work import FORCING, PREDICTION, day_of
 
 DAILY = {
     "forcing": "work/forcing/{label}-*/*/*.nc",
@@ -44,12 +43,7 @@ def of_site(folder: Path, label: str, archive: str) -> dict[str, float]:
     """Return the mean bytes of each kind of file that a site has."""
     found = {}
     for kind, pattern in DAILY.items():
-        paths = folder.glob(pattern.format(label=label, archive=archive))
-        if kind == "forcing":
-            paths = (path for path in paths if day_of(FORCING, path.name))
-        if kind == "prediction":
-            paths = (path for path in paths if day_of(PREDICTION, path.name))
-        size = mean_size(paths)
+        size = mean_size(folder.glob(pattern.format(label=label, archive=archive)))
         if size is not None:
             found[kind] = size
     return found
