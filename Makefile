@@ -13,7 +13,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -59,6 +59,12 @@ memory: $(READY)  ## measure how precisely the state must be kept, and what it r
 
 results: $(READY)  ## write docs/results.md from what replay, bench, second, global and memory measured
 	$(BIN)/python -m benchmarks.report
+
+storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
+	$(BIN)/python -m benchmarks.storage
+
+scaling: $(READY)  ## write docs/scaling.md from what storage, bench and global measured
+	$(BIN)/python -m benchmarks.scaling
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
 	$(BIN)/python -m msm.training.fit msm/training/recipes/first.toml ../shared/data build/checkpoint/first.json

@@ -37,12 +37,33 @@ class Settings(BaseSettings):
     spin_up_days: Annotated[int, Field(ge=0, le=3660)] = 365
     """Days that a new chain runs before its first product; younger states are flagged."""
     state_days: Annotated[int, Field(ge=1)] = 14
-    """Days behind the newest whose states are all kept: each can be made again in one step."""
+    """Days behind the newest whose states are all kept: each can be made again in one step.
+
+    With fewer, a late input costs the steps from the anchor before it.
+    """
     anchor_days: Annotated[int, Field(ge=1)] = 32
-    """Days from one kept state to the next further back."""
+    """Days from one kept state to the next further back.
+
+    With fewer, more disk; with more, a replay of an old day begins further back.
+    """
     replay_days: Annotated[int, Field(ge=0)] = 14
     """Days before a day whose inputs, where they changed, are followed by its run by itself; what
     changed earlier is listed by `msm status`, and replayed by `msm backfill`."""
+    granule_days: Annotated[int, Field(ge=1)] = 30
+    """Days behind the newest whose granules `msm prune` keeps, beside those that may be revised.
+
+    With fewer, a day whose forcing is made anew is downloaded again; no map is lost.
+    """
+    forcing_days: Annotated[int, Field(ge=1)] | None = None
+    """Days behind the newest whose stored forcing `msm prune` keeps; all where nothing is given.
+
+    With fewer than the spin-up, a new checkpoint has to download its first year again.
+    """
+    chain_days: Annotated[int, Field(ge=1)] = 90
+    """Days after its last writing that `msm prune` keeps what stands on another checkpoint or mask.
+
+    With fewer, going back to that checkpoint costs a spin-up sooner.
+    """
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -57,6 +57,13 @@ def test_many_days_and_a_replay(site):
     assert by_prefect.startswith("prefect deployment run msm-backfill/backfill ")
 
 
+def test_what_can_go_is_listed_and_removed(site):
+    told = [run(line, site) for line in commands("storage.md")]
+    assert told[0] == "0.0 MB can go\n"
+    assert told[1] == "0.0 MB removed\n"
+    assert told[2] == "[]\n"
+
+
 def test_the_pages_of_other_operations_name_commands_that_tests_run():
     assert commands("sandbox.md") == ["msm demo"]
     in_test = (DOCS.parent / "tests" / "flows" / "test_daily.py").read_text()

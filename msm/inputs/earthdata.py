@@ -179,7 +179,8 @@ class Earthdata:
         """Bring granules to disk and check them.
 
         A file in the cache that still passes every check is kept; all others are downloaded
-        beside it and take its place only when they pass.
+        beside it and take its place only when they pass. The time of a file is when it was
+        fetched last, so that `msm prune` leaves alone what a run is at work on.
 
         Raises
         ------
@@ -191,6 +192,7 @@ class Earthdata:
         hashes: dict[str, str] = {}
         for granule in granules:
             try:
+                os.utime(folder / granule.name)
                 hashes[granule.name] = verify(folder / granule.name, granule)
             except (FileNotFoundError, GranuleError):
                 continue

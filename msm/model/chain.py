@@ -103,6 +103,29 @@ class Chain:
         """Return the newest day before `day` that has a snapshot, or None."""
         return max((found for found in self.days() if found < day), default=None)
 
+    def prunable(self, newest: date, state_days: int, anchor_days: int) -> list[date]:
+        """Return the days whose snapshots can go, oldest first.
+
+        What stays: every snapshot of the `state_days` days before `newest` and of later ones, so
+        that each of the newest `state_days` days can be made again in one step; and further back
+        so many that a day is at most `anchor_days` from the snapshot, or the cold start, before it,
+        unless it was further before. A snapshot that no record vouches for helps nobody, but the
+        newest one of the chain stays in any case. Whatever part of the days is removed, the same
+        holds.
+        """
+        days = self.days()
+        first_of_window = newest - timedelta(days=state_days)
+        vouched = [day for day in days if self.record_path(day).exists()]
+        kept = {*days[-1:], *vouched[-1:]}
+        anchor = self.root.cold_start - timedelta(days=1)
+        for day, following in zip(vouched, [*vouched[1:], newest], strict=False):
+            # Days of a round number stay whatever runs there were: they are where a run splits.
+            is_round = not day.toordinal() % anchor_days
+            if is_round or day >= first_of_window or (following - anchor).days > anchor_days:
+                kept.add(day)
+                anchor = day
+        return [day for day in days if day < first_of_window and day not in kept]
+
     def write_record(
         self,
         day: date,

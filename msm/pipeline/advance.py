@@ -255,8 +255,7 @@ class _Pass:
 
 
 def prune(chain: Chain, newest: date, run: Run) -> None:
-    """Let go of older states, but for one in every so many days: a replay starts from there."""
-    for day in chain.days():
-        old = day < newest - timedelta(days=run.settings.state_days)
-        if old and day.toordinal() % run.settings.anchor_days:
-            chain.path(day).unlink(missing_ok=True)
+    """Let go of older states, but for those that a replay starts from."""
+    kept = run.settings.state_days, run.settings.anchor_days
+    for day in chain.prunable(newest, *kept):
+        chain.path(day).unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from msm.errors import MsmError
 from msm.model.chain import Chain, ChainRoot, StateError, open_chain
@@ -244,3 +246,57 @@ def test_a_write_that_fails_leaves_nothing_behind(chain: Chain, monkeypatch: pyt
     with pytest.raises(MsmError, match="No space"):
         _put(chain, DAY, _state(1))
     assert [p.name for p in chain.folder.iterdir()] == ["chain.json"]
+
+
+@given(
+    offsets=st.sets(st.integers(0, 400), min_size=1),
+    unvouched=st.sets(st.integers(0, 400)),
+    later=st.integers(0, 30),
+    state_days=st.integers(1, 40),
+    anchor_days=st.integers(1, 60),
+    data=st.data(),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_stays_of_a_chain_begins_every_day_near(
+    offsets, unvouched, later, state_days, anchor_days, data
+):
+    start = date(2020, 1, 1)
+    days = [start + timedelta(n) for n in sorted(offsets)]
+    vouched = [start + timedelta(n) for n in sorted(offsets - unvouched)]
+    newest = days[-1] + timedelta(later)
+    chain = _Listed(start, days, vouched)
+    prunable = chain.prunable(newest, state_days, anchor_days)
+    # A prune that is killed on the way removes any of them.
+    gone = set(data.draw(st.lists(st.sampled_from(prunable)))) if prunable else set()
+
+    def begins(day, states):
+        eve_of_cold_start = start - timedelta(1)
+        return max({eve_of_cold_start, *(s for s in states if s < day)})
+
+    for day in (start + timedelta(n) for n in range((newest - start).days + 1)):
+        before = begins(day, vouched)
+        for removed in (set(prunable), gone):
+            after = begins(day, set(vouched) - removed)
+            assert (day - after).days <= max(anchor_days, (day - before).days)
+            if day > newest - timedelta(state_days) and (day - before).days == 1:
+                assert after == before
+    assert days[-1] not in prunable
+    # What was pruned stays so: the next prune finds nothing more.
+    left = [day for day in days if day not in prunable]
+    again = _Listed(start, left, [day for day in left if day in vouched])
+    assert again.prunable(newest, state_days, anchor_days) == []
+
+
+class _Listed(Chain):
+    """A chain that knows its days without a disk."""
+
+    def __init__(self, cold_start, days, vouched):
+        root = ChainRoot.model_construct(cold_start=cold_start)
+        super().__init__(root, Path())
+        object.__setattr__(self, "listed", (days, vouched))
+
+    def days(self):
+        return self.listed[0]
+
+    def record_path(self, day):
+        return Path(__file__ if day in self.listed[1] else "not there")
