@@ -1,7 +1,11 @@
-"""Files that are there whole or not at all, whatever happens to the process or the power."""
+"""Files that are there whole or not at all, whatever happens to the process or the power.
+
+And locks that end with the process that holds them.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock file `path`; the kernel lets go when the process ends, however it ends.
+
+    `how` is what `fcntl.flock` takes: `LOCK_SH` holds it in common with others, and with `LOCK_NB`
+    `BlockingIOError` is raised instead of waiting.
+    """
+    with path.open("a+") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def flush(path: Path) -> None:

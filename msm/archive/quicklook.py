@@ -90,8 +90,8 @@ def drawn_from(picture: Path) -> str | None:
 
     try:
         with Image.open(picture) as image:
-            image.load()
             source = image.info.get(SOURCE_KEY)
+            image.verify()
     except (OSError, SyntaxError, UnidentifiedImageError):
         # Pillow reports a broken PNG chunk as SyntaxError.
         return None

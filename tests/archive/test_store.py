@@ -142,6 +142,7 @@ def test_publishing_makes_everything_that_belongs_to_a_day(tmp_path, make_map, d
         ".lock",
         "catalog.json",
         "box_41N_47N_90W_84W/.lock",
+        "box_41N_47N_90W_84W/.writing",
         "box_41N_47N_90W_84W/changes.jsonl",
         "box_41N_47N_90W_84W/collection.json",
         "box_41N_47N_90W_84W/latest.json",
