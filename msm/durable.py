@@ -1,7 +1,11 @@
-"""Files that are there whole or not at all, whatever happens to the process or the power."""
+"""Files that are there whole or not at all, whatever happens to the process or the power.
+
+And locks that end with the process that holds them.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
     MsmError
         If it cannot be written, as on a full disk.
     """
-    sweep(path.parent, path.name)
-    new = temporary(path)
+    _sweep(path)
+    new = path.with_name(f".{path.name}.{os.getpid()}@{os.uname().nodename}.tmp")
     try:
         yield new
         flush(new)
@@ -40,20 +44,24 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
-def temporary(path: Path) -> Path:
-    """Return the hidden name beside `path` that this process writes to until all is there."""
-    return path.with_name(f".{path.name}.{os.getpid()}@{os.uname().nodename}.tmp")
-
-
-def sweep(folder: Path, name: str = "") -> None:
-    """Remove what killed processes of this machine left under temporary names, of one file or all.
-
-    What a process of another machine writes to the same folder is left alone.
-    """
-    for left in folder.glob(f".{name}*@{os.uname().nodename}.tmp"):
+def _sweep(path: Path) -> None:
+    """Remove what killed processes of this machine left of a file; another machine's may live."""
+    for left in path.parent.glob(f".{path.name}.*@{os.uname().nodename}.tmp"):
         pid = left.name.rpartition("@")[0].rpartition(".")[2]
         if not alive(int(pid)):
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock file `path`; the kernel lets go when the process ends, however it ends.
+
+    `how` is what `fcntl.flock` takes: `LOCK_SH` holds it in common with others, and with `LOCK_NB`
+    `BlockingIOError` is raised instead of waiting.
+    """
+    with path.open("a+") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def flush(path: Path) -> None:

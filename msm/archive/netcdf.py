@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import netCDF4
@@ -16,7 +18,7 @@ from msm.archive.attributes import crs_attributes, global_attributes, lineage_of
 from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.layers import LAYERS, Layer
 from msm.errors import MsmError
-from msm.grid.domain import Window
+from msm.grid.domain import Domain, Window
 from msm.grid.ease import M09, unproject
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -89,12 +91,16 @@ def write(path: Path, daily_map: DailyMap, revision: Revision | None = None) -> 
     if revision.replaces:
         attributes["replaces_sha256"] = revision.replaces
     try:
-        with netCDF4.Dataset(path, "w", format="NETCDF4") as dataset:
+        layers = tuple(layer for layer in LAYERS if daily_map.values(layer) is not None)
+        path.write_bytes(_empty_file(daily_map.domain, tuple(layer.name for layer in layers)))
+        with netCDF4.Dataset(path, "a") as dataset:
             dataset.set_auto_mask(False)
             dataset.setncatts(attributes)
-            _write_coordinates(dataset, daily_map)
-            for layer in LAYERS:
-                _write_layer(dataset, daily_map, layer)
+            start = (datetime.combine(daily_map.day, time(), UTC) - EPOCH).days
+            dataset["time"][:] = start + 0.5
+            dataset["time_bnds"][:] = [[start, start + 1.0]]
+            for layer in layers:
+                dataset[layer.name][0] = _values(daily_map, layer)
     except RuntimeError as error:
         # The HDF5 library reports a full disk and the like as RuntimeError.
         raise OSError(f"{path} could not be written: {error}") from error
@@ -141,18 +147,30 @@ def _header(
     )
 
 
-def _write_coordinates(dataset: netCDF4.Dataset, daily_map: DailyMap) -> None:
-    domain = daily_map.domain
+@lru_cache(maxsize=2)
+def _empty_file(domain: Domain, names: tuple[str, ...]) -> bytes:
+    """Make a domain's file with the given layers, but without what changes from day to day."""
+    # A dataset in memory would forget the order of its variables.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.nc"
+        with netCDF4.Dataset(path, "w", format="NETCDF4") as dataset:
+            _write_coordinates(dataset, domain)
+            for layer in LAYERS:
+                if layer.name in names:
+                    _create_layer(dataset, layer, names)
+        return path.read_bytes()
+
+
+def _write_coordinates(dataset: netCDF4.Dataset, domain: Domain) -> None:
     rows, cols = domain.shape
     for name, size in (("time", None), ("y", rows), ("x", cols), ("bnds", 2), ("corner", 4)):
         dataset.createDimension(name, size)
 
-    midnight = datetime.combine(daily_map.day, datetime.min.time(), UTC)
-    start = (midnight - EPOCH).days
+    # `write` fills in the day.
     _variable(
         dataset,
         "time",
-        [start + 0.5],
+        [0.0],
         ("time",),
         standard_name="time",
         long_name="middle of the UTC day",
@@ -162,7 +180,7 @@ def _write_coordinates(dataset: netCDF4.Dataset, daily_map: DailyMap) -> None:
         axis="T",
         bounds="time_bnds",
     )
-    _variable(dataset, "time_bnds", [[start, start + 1.0]], ("time", "bnds"))
+    _variable(dataset, "time_bnds", [[0.0, 0.0]], ("time", "bnds"))
 
     window = domain.window
     for name, edges, axis in (
@@ -259,18 +277,14 @@ def _variable(
     variable.setncatts({**attributes, "coverage_content_type": "coordinate"})
 
 
-def _write_layer(dataset: netCDF4.Dataset, daily_map: DailyMap, layer: Layer) -> None:
-    values = daily_map.values(layer)
-    if values is None:
-        return
-    fill = np.dtype(layer.dtype).type(layer.fill)
+def _create_layer(dataset: netCDF4.Dataset, layer: Layer, names: tuple[str, ...]) -> None:
     dimensions = ("time", "y", "x")
     floating = np.issubdtype(layer.dtype, np.floating)
     variable = dataset.createVariable(
         layer.name,
         layer.dtype,
         dimensions,
-        fill_value=fill,
+        fill_value=np.dtype(layer.dtype).type(layer.fill),
         least_significant_digit=SIGNIFICANT_DIGIT if floating else None,
         **_storage(dataset, dimensions),
     )
@@ -284,20 +298,24 @@ def _write_layer(dataset: netCDF4.Dataset, daily_map: DailyMap, layer: Layer) ->
             "grid_mapping": "crs",
             "coverage_content_type": layer.content_type,
             "comment": layer.comment,
-            **_extra(layer, daily_map),
+            **_extra(layer, names),
         }
     )
-    known = np.where(np.isnan(values), fill, values) if floating else values
-    variable[0] = daily_map.domain.to_map(known, fill)
 
 
-def _extra(layer: Layer, daily_map: DailyMap) -> dict[str, Any]:
+def _extra(layer: Layer, names: tuple[str, ...]) -> dict[str, Any]:
     """Return a layer's own attributes, naming as ancillary only layers that are there."""
     extra = dict(layer.extra)
-    if names := extra.get("ancillary_variables"):
-        there = {other.name for other in LAYERS if daily_map.values(other) is not None}
-        extra["ancillary_variables"] = " ".join(n for n in names.split() if n in there)
+    if ancillary := extra.get("ancillary_variables"):
+        extra["ancillary_variables"] = " ".join(n for n in ancillary.split() if n in names)
     return extra
+
+
+def _values(daily_map: DailyMap, layer: Layer) -> NDArray[Any]:
+    """Lay a layer's values out on the window, with its fill where there is none."""
+    values = np.asarray(daily_map.values(layer))
+    fill = values.dtype.type(layer.fill)
+    return daily_map.domain.to_map(np.where(np.isnan(values), fill, values), fill)
 
 
 def _storage(dataset: netCDF4.Dataset, dimensions: tuple[str, ...]) -> dict[str, Any]:

@@ -9,18 +9,15 @@ that day and of those after it, each in one rename. Two runs may work on one cha
 record is written only where the day before has the content that its state came from.
 """
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from msm.durable import replacing
+from msm.durable import locked, replacing
 from msm.errors import MsmError
 from msm.model import snapshot
 from msm.model.state import State
@@ -172,7 +169,7 @@ class Chain:
         signed = _Signed(record=record, sha256=_canonical_hash(record))
         path = self.record_path(day)
         path.parent.mkdir(exist_ok=True)
-        with self._locked():
+        with locked(self.folder / ".lock"):
             eve = day - timedelta(days=1)
             known = self.record_path(eve).exists()
             if known and self.read_record(eve).content_hash != hash_before:
@@ -186,9 +183,8 @@ class Chain:
 
     def write_snapshot(self, day: date, state: State) -> None:
         """Store the state after `day`; it counts as soon as the day's record names its content."""
-        if not self._holds(day, state):
-            with replacing(self.path(day)) as new:
-                snapshot.write(new, state)
+        with replacing(self.path(day)) as new:
+            snapshot.write(new, state)
 
     def read_record(self, day: date) -> DayRecord:
         """Read a day's record, checked against the chain.
@@ -250,20 +246,6 @@ class Chain:
             return snapshot.read(self.path(day), cells)
         except snapshot.UNREADABLE as error:
             raise _damaged(self.path(day), f"it is not a readable snapshot ({error})") from error
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the chain for one process; the kernel lets go when the process ends."""
-        with (self.folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def _holds(self, day: date, state: State) -> bool:
-        """Tell whether the file on disk is this very state."""
-        try:
-            return snapshot.read(self.path(day)).content_hash == state.content_hash
-        except snapshot.UNREADABLE:
-            return False
 
 
 def _day_of(path: Path) -> date:

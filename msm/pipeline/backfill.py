@@ -6,7 +6,7 @@ import fcntl
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from msm.archive import store
 from msm.archive.store import Published, Record
+from msm.durable import locked
 from msm.errors import MsmError
 from msm.model.chain import Chain
 from msm.pipeline import blocks
@@ -248,9 +249,11 @@ class _Publications:
 def _only_one(run: Run) -> Iterator[None]:
     """Keep a second backfill of the domain away; the kernel lets go when the process ends."""
     run.states_path.mkdir(parents=True, exist_ok=True)
-    with (run.states_path / ".backfill.lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(
+                locked(run.states_path / ".backfill.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+            )
         except BlockingIOError:
             raise MsmError(
                 f"Another backfill of {run.domain.name} is at work in {run.settings.work}: wait "

@@ -4,9 +4,7 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import netCDF4
@@ -15,7 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from msm.archive import quicklook, store
+from msm.archive import netcdf, quicklook, store
 from msm.archive.naming import domain_label, map_path
 from msm.archive.validate import sha256_of_file, validate
 from msm.errors import MsmError
@@ -61,10 +59,16 @@ def assert_sound(archive: Path, domain: str) -> None:
     assert not list(archive.rglob(".*.tmp"))
 
 
-def in_child(work, *arguments) -> int:
-    """Run something in a forked process and return its exit code."""
+def in_background(work, *arguments):
+    """Start something in a forked process."""
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
+    return process
+
+
+def in_child(work, *arguments) -> int:
+    """Run something in a forked process and return its exit code."""
+    process = in_background(work, *arguments)
     process.join(60)
     assert process.exitcode is not None
     return process.exitcode
@@ -144,6 +148,7 @@ def test_publishing_makes_everything_that_belongs_to_a_day(tmp_path, make_map, d
         ".lock",
         "catalog.json",
         "box_41N_47N_90W_84W/.lock",
+        "box_41N_47N_90W_84W/.writing",
         "box_41N_47N_90W_84W/changes.jsonl",
         "box_41N_47N_90W_84W/collection.json",
         "box_41N_47N_90W_84W/latest.json",
@@ -294,12 +299,7 @@ def publish_many(archive, maps):
 def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, make_map, domain):
     days = [date(2016, 4, n) for n in range(1, 5)]
     maps = [make_map(day, seed=day.day) for day in days]
-    fork = multiprocessing.get_context("fork")
-    runs = [
-        fork.Process(target=publish_many, args=(tmp_path, order)) for order in (maps, maps[::-1])
-    ]
-    for run in runs:
-        run.start()
+    runs = [in_background(publish_many, tmp_path, order) for order in (maps, maps[::-1])]
     for run in runs:
         run.join(60)
         assert run.exitcode == 0
@@ -309,48 +309,169 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, make_map, domain):
     assert_sound(tmp_path, domain.name)
 
 
-def publish_slowly(archive, daily_map, begun, go_on):
-    """Publish, but stop in the midst of writing until told to go on."""
-    draw = store.quicklook.draw
+@pytest.fixture
+def still_clock(monkeypatch):
+    """Hold the clock, so that the same map gives the same bytes."""
 
-    def stopped(*arguments):
-        begun.set()
-        go_on.wait(60)
-        draw(*arguments)
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2016, 6, 1, tzinfo=tz)
 
-    store.quicklook.draw = stopped
-    store.publish(archive, daily_map)
+    monkeypatch.setattr(netcdf, "datetime", Clock)
+
+
+def archived(archive: Path) -> dict[str, bytes | list[str]]:
+    """Return what a reader finds in an archive; the order of publications is no part of it."""
+    files = [p for p in archive.rglob("[!.]*") if p.is_file()]
+    return {
+        p.relative_to(archive).as_posix(): (
+            sorted(p.read_text().splitlines()) if p.suffix == ".jsonl" else p.read_bytes()
+        )
+        for p in files
+    }
+
+
+@pytest.mark.usefixtures("plain_pictures", "still_clock")
+def test_many_processes_make_the_archive_that_one_makes(tmp_path, make_map, domain):
+    days = [date(2016, 4, 25) + timedelta(days=n) for n in range(12)]
+    maps = [make_map(day, seed=day.day) for day in days]
+    publish_many(tmp_path / "one", maps)
+    runs = [in_background(publish_many, tmp_path / "many", maps[n::4][::-1]) for n in range(4)]
+    for run in runs:
+        run.join(60)
+        assert run.exitcode == 0
+    assert archived(tmp_path / "many") == archived(tmp_path / "one")
+    assert_sound(tmp_path / "many", domain.name)
+
+
+def publish_and_stop(archive, daily_map):
+    """Publish, and stop this process when it has written its file for the first time."""
+    write, stopped = netcdf.write, False
+
+    def write_and_stop(*arguments):
+        nonlocal stopped
+        write(*arguments)
+        if not stopped:
+            stopped = True
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    netcdf.write = write_and_stop
+    try:
+        store.publish(archive, daily_map)
+    except store.PublishRefused:
+        os._exit(5)
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """``stopped(daily_map)``: a process that publishes it, stopped inside its write."""
+    processes = []
+
+    def stop(daily_map):
+        process = in_background(publish_and_stop, tmp_path, daily_map)
+        processes.append(process)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        return process
+
+    yield stop
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+def finish(process) -> int | None:
+    """Let a stopped process go on to its end, and return its exit code."""
+    os.kill(process.pid, signal.SIGCONT)
+    process.join(60)
+    return process.exitcode
 
 
 @pytest.mark.usefixtures("plain_pictures")
-@pytest.mark.parametrize("other", [DAY, DAY + timedelta(1)], ids=["the same day", "another day"])
-def test_while_one_run_writes_another_publishes(tmp_path, make_map, domain, other):
-    fork = multiprocessing.get_context("fork")
-    begun, go_on = fork.Event(), fork.Event()
-    slow = fork.Process(target=publish_slowly, args=(tmp_path, make_map(DAY, seed=1), begun, go_on))
-    slow.start()
-    assert begun.wait(60)
-    between = store.publish(tmp_path, make_map(other, seed=2))
-    assert (between.changed, between.revision) == (True, 1)
-    assert validate(between.path) == []
-    go_on.set()
-    slow.join(60)
-    assert slow.exitcode == 0
-    last = store.read_item(tmp_path, domain.name, DAY)
-    # What was published meanwhile is not lost sight of: the next revision names it.
-    expected = (2, between.sha256) if other == DAY else (1, None)
-    assert (last.revision, last.replaced_sha256) == expected
-    assert store.published_days(tmp_path, domain.name) == sorted({DAY, other})
+def test_a_day_is_published_while_another_is_written(tmp_path, make_map, domain, stopped):
+    writing = stopped(make_map(DAY))
+    month = map_path(tmp_path, domain.name, DAY).parent
+    (half,) = month.glob(".*.tmp")
+    leftover = month / ".0.nc.tmp"
+    leftover.write_bytes(b"half a file")
+
+    later = make_map(date(2016, 4, 2), seed=1)
+    assert in_child(publish_many, tmp_path, [later]) == 0
+    assert store.published_days(tmp_path, domain.name) == [later.day]
+    assert half.exists(), "nothing is removed that a living process writes"
+
+    assert finish(writing) == 0
+    assert not store.publish(tmp_path, later).changed
+    assert not leftover.exists(), "nobody writes any more"
+    assert store.published_days(tmp_path, domain.name) == [DAY, later.day]
+    assert_sound(tmp_path, domain.name)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_what_a_process_left_that_was_killed_in_its_write_is_removed(
+    tmp_path, make_map, domain, stopped
+):
+    writing = stopped(make_map(DAY))
+    writing.kill()
+    writing.join()
+    assert list(tmp_path.rglob(".*.tmp"))
+    store.publish(tmp_path, make_map(date(2016, 4, 2), seed=1))
+    assert_sound(tmp_path, domain.name)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+@pytest.mark.parametrize("both_stopped", [False, True], ids=["one after the other", "together"])
+def test_two_processes_publish_other_values_for_one_day(
+    tmp_path, make_map, domain, stopped, both_stopped
+):
+    slow, fast = make_map(DAY, seed=1), make_map(DAY, seed=2)
+    writing = stopped(slow)
+    if both_stopped:
+        other = stopped(fast)
+        os.kill(writing.pid, signal.SIGCONT)
+        assert finish(other) == 0
+    else:
+        assert in_child(publish_many, tmp_path, [fast]) == 0
+    assert finish(writing) == 0
+
+    record = store.read_item(tmp_path, domain.name, DAY)
+    changes = (tmp_path / "box_41N_47N_90W_84W" / "changes.jsonl").read_text().splitlines()
+    first, second = map(json.loads, changes)
+    assert (first["revision"], first["replaces"]) == (1, None)
+    assert (second["revision"], second["replaces"]) == (2, first["sha256"])
+    assert (record.revision, record.sha256) == (2, second["sha256"])
+    fingerprints = {slow.lineage.fingerprint, fast.lineage.fingerprint}
+    assert {first["fingerprint"], second["fingerprint"]} == fingerprints
+    if not both_stopped:
+        assert record.fingerprint == slow.lineage.fingerprint
+    assert_sound(tmp_path, domain.name)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_two_processes_publish_the_same_map(tmp_path, make_map, domain, stopped):
+    writing = stopped(make_map(DAY))
+    first = store.publish(tmp_path, make_map(DAY))
+    assert finish(writing) == 0
+    record = store.read_item(tmp_path, domain.name, DAY)
+    assert (record.revision, record.sha256) == (1, first.sha256)
+    assert_sound(tmp_path, domain.name)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_a_day_that_becomes_final_while_a_provisional_map_is_written(
+    tmp_path, make_map, domain, stopped
+):
+    writing = stopped(make_map(DAY, seed=1, status="provisional"))
+    final = store.publish(tmp_path, make_map(DAY))
+    assert finish(writing) == 5
+    assert store.read_item(tmp_path, domain.name, DAY).sha256 == final.sha256
     assert_sound(tmp_path, domain.name)
 
 
 def test_leftovers_of_a_killed_run_are_swept_away(tmp_path, make_map):
     published = store.publish(tmp_path, make_map(DAY))
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
-    leftover = published.path.with_name(
-        f".{published.path.name}.{ended.pid}@{os.uname().nodename}.tmp"
-    )
+    leftover = published.path.with_name(f".0123abcd.{published.path.name}.tmp")
     leftover.write_bytes(b"half a file")
     store.publish(tmp_path, make_map(DAY))
     assert not leftover.exists()
