@@ -18,6 +18,7 @@ from msm.errors import MsmError
 from msm.inputs import hdf5
 from msm.inputs.layout import Layout, Variable
 from msm.inputs.placement import Block, GridWindow, Placement, listed, span
+from msm.inputs.stored import difference
 
 Fields = dict[str, NDArray[Any]]
 """Fields by name on the product's grid or a window of it, each (rows, cols) in the grid's order.
@@ -125,7 +126,8 @@ class Product:
         GranuleError
             If the file does not open, or its time is not the one its name states.
         LayoutError
-            If a required variable is missing, or a shape or an axis is not the product's.
+            If a required variable is missing, a shape or an axis is not the product's, or the
+            file states another product.
         """
         with open_granule(path) as granule:
             stored = held(granule, self.layout)
@@ -135,6 +137,12 @@ class Product:
                     f"{path.name} is not laid out as {self.id}: it lacks {', '.join(absent)}. "
                     f"A subset by a service, or a version that msm does not know yet; "
                     f"fetch the whole granule of {self.id}."
+                )
+            if contradicts(granule, self.layout):
+                raise LayoutError(
+                    f"{path.name} states that it is {stated(granule, self.layout, 'product')}, "
+                    f"not {self.id}: fetch it again; if it comes back the same, the provider has "
+                    "to mend it."
                 )
             time = stamp(granule, self.layout, path.name)
             place = placement(granule, self.layout, path.name)
@@ -277,22 +285,24 @@ def _read_variable(
             f"{shape}: the grid has changed or this is a subset; "
             f"fetch the whole granule of {layout.id}."
         )
+    differs = difference(stored, variable)
+    if differs is not None:
+        raise LayoutError(
+            f"{file}: {variable.path} {differs[0]}, where {layout.id} has {differs[1]}: "
+            "its layout file has to be brought up to date."
+        )
     expected = np.dtype(variable.dtype)
     measured = expected.kind == "f"
-    # A measurement may come in any precision; the fill and the bits of a flag are of its own type.
-    native = stored.dtype.newbyteorder("=")
-    if not (native.kind == "f" if measured else native == expected):
-        raise LayoutError(
-            f"{file}: {variable.path} is stored as {stored.dtype}, where {layout.id} has "
-            f"{variable.dtype}: its layout file has to be brought up to date."
-        )
     part: NDArray[Any] = stored[(..., *place.stored(window)[::order])]
     part = part.reshape((layout.times, *part.shape[-spatial:]))
     if measured:
-        empty = part == np.asarray(variable.fill, part.dtype)
-        part = part.astype(np.float32, copy=False)
-        if variable.scale != 1.0:
-            part *= np.float32(variable.scale)
+        # What overflows is infinite, and refused by who reads.
+        with np.errstate(over="ignore"):
+            part = part.astype(np.float32, copy=False)
+            # In single precision, as it was made: a widened fill is not the layout's number.
+            empty = part == np.float32(variable.fill)
+            if variable.scale != 1.0:
+                part *= np.float32(variable.scale)
         np.copyto(part, np.nan, where=empty)
     if turned:
         part = part.swapaxes(-1, -2)
@@ -345,6 +355,8 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
 
 def _times(variable: Any, most: int) -> list[datetime]:
     """Return the first `most` times of a variable of one row, or of one number."""
+    if variable.ndim > 1 or variable.dtype.kind not in "fiu":
+        raise ValueError(f"{variable.name} is no row of numbers")
     # A file of a few bytes may state a length that no memory holds.
     numbers = variable[:most] if variable.ndim else variable[()]
     # GLDAS has a blank before its units, and some providers write "julian" where they count in
@@ -375,3 +387,10 @@ def stated(granule: h5py.File, layout: Layout, what: Literal["product", "version
         if attribute.states == what:
             return stated_at(granule, attribute.group, attribute.name)
     return None
+
+
+def contradicts(granule: h5py.File, layout: Layout) -> bool:
+    """Tell whether an open granule states that it is of another product."""
+    named = stated(granule, layout, "product")
+    expected = next((a.value for a in layout.attributes if a.states == "product"), None)
+    return named is not None and named != expected

@@ -140,6 +140,8 @@ def _read(request: _Request, limit: float, folder: Path) -> _Parcel:
 def _begin(folder: Path) -> None:
     """Let a reading process keep its memory, and end when the run that it reads for is killed."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with suppress(OSError):  # another process made it, or it is told with the first reading
+        folder.mkdir(mode=0o700)
     # To give memory back after each field and to take it anew costs a fifth of the time.
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
@@ -187,7 +189,8 @@ class Readers:
 
     def __init__(self, processes: int, limit: float = LIMIT_SECONDS) -> None:
         self._processes, self._limit = processes, limit
-        self._folder = tempfile.TemporaryDirectory(prefix="msm-readers-")
+        # The processes make and remove it: a run that is killed before they begin leaves nothing.
+        self._folder = Path(tempfile.gettempdir()) / f"msm-readers-{uuid4().hex}"
         self._start()
 
     def _start(self) -> None:
@@ -197,7 +200,7 @@ class Readers:
             self._processes,
             multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(Path(self._folder.name),),
+            initargs=(self._folder,),
         )
 
     def __enter__(self) -> Self:
@@ -210,7 +213,7 @@ class Readers:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def submit(
         self,
@@ -279,7 +282,7 @@ class Readers:
         return found
 
     def _send(self, request: _Request) -> Future[_Parcel]:
-        return self._pool.submit(_read, request, self._limit, Path(self._folder.name))
+        return self._pool.submit(_read, request, self._limit, self._folder)
 
     def _alone(self, broken: ProcessPoolExecutor, request: _Request) -> Reading:
         if self._pool is broken:

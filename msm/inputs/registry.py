@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
 from msm.inputs import gldas, imerg, merra2, nldas, smap_l2, smap_l3, smap_l4, smap_l4_constants
-from msm.inputs.layout import Layout
-from msm.inputs.product import LayoutError, Product, held, missing, open_granule, stated
+from msm.inputs.product import LayoutError, Product, contradicts, held, missing, open_granule
 
 PRODUCTS = (
     nldas.FORA0125_H_2_0,
@@ -67,7 +65,7 @@ def identify(path: Path) -> Product:
     with open_granule(path) as granule:
         absent = {p.id: missing(p.layout, held(granule, p.layout)) for p in PRODUCTS}
         # Of products with the same fields the one is meant that the file itself names.
-        contradicted = {p.id: _contradicts(granule, p.layout) for p in PRODUCTS}
+        contradicted = {p.id: contradicts(granule, p.layout) for p in PRODUCTS}
     by_content = [p for p in PRODUCTS if not absent[p.id]]
     by_content.sort(key=lambda p: contradicted[p.id])
     by_name = [p for p in PRODUCTS if p.layout.matches(path.name)]
@@ -90,12 +88,6 @@ def identify(path: Path) -> Product:
         )
     known = ", ".join(p.id for p in PRODUCTS)
     raise LayoutError(f"{path.name} has the layout of no product that msm reads ({known}).")
-
-
-def _contradicts(granule: h5py.File, layout: Layout) -> bool:
-    named = stated(granule, layout, "product")
-    expected = next((a.value for a in layout.attributes if a.states == "product"), None)
-    return named is not None and named != expected
 
 
 def inspect(path: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msm.archive import store
-from msm.archive.store import Published, Record
+from msm.archive.catalogue import Record
+from msm.archive.store import Published
 from msm.durable import locked
 from msm.errors import MsmError
 from msm.model.chain import Chain

@@ -68,12 +68,11 @@ def _differences(granule: h5py.File, product: Product) -> list[str]:
         if stored is None:
             found.append(f"{variable.path} is not there")
             continue
+        fill = float(np.asarray(variable.fill, variable.dtype))
+        stored_fill = hdf5.number(stored, "_FillValue")
         stated = {
             "units": (variable.units, hdf5.attribute(stored, "units", "1")),
-            "_FillValue": (
-                float(np.asarray(variable.fill, variable.dtype)),
-                float(hdf5.attribute(stored, "_FillValue", variable.fill)),
-            ),
+            "_FillValue": (fill, fill if stored_fill is None else stored_fill),
             "type": (variable.dtype, stored.dtype.str[1:]),
             "dimensions": (len(variable.dims), stored.ndim),
         }

@@ -21,6 +21,7 @@ Behaviour = Literal[
     "empty",
     "sign_in",
     "reply",
+    "bytes",
 ]
 """What a request meets.
 
@@ -29,7 +30,7 @@ too_many: 429 with Retry-After. unavailable: 503. truncated: half the body, with
 whole. truncated_silently: half the body and no length. corrupt: the right length, other bytes.
 stall: half the body, and then nothing more. slow: the whole body, in drops. empty: a search that
 finds nothing. sign_in: a redirect to Earthdata Login, which wants user and password. reply: any
-body, as a search's.
+body, as a search's. bytes: any body, as a granule's.
 """
 
 
@@ -46,7 +47,7 @@ class Fault(BaseModel):
     seconds: Annotated[int, Field(ge=0)] = 1
     """Retry-After of too_many; how long slow takes."""
     body: str = ""
-    """What reply says."""
+    """What reply says; what bytes says, in base64."""
 
 
 class Faults:

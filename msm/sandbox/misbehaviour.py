@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 from aiohttp import web
 
@@ -42,6 +43,7 @@ async def misbehave(fault: Fault, request: web.Request, body: bytes) -> web.Stre
             {"hits": 0, "took": 1, "items": []}, headers={"CMR-Hits": "0"}
         ),
         "reply": lambda: web.Response(text=fault.body, headers={"CMR-Hits": "2"}),
+        "bytes": lambda: web.Response(body=base64.b64decode(fault.body)),
         "corrupt": lambda: web.Response(body=_flipped(body)),
     }
     if fault.behaviour in answers:

@@ -1,67 +1,80 @@
-"""Answers of the catalogue as they must not be."""
+"""Answers of the catalogue as they must not be, for products of every kind of name and time."""
 
 from __future__ import annotations
 
 import json
-import random
 from copy import deepcopy
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from msm.inputs.earthdata import Earthdata, EarthdataError
 from msm.inputs.granule import Granule, newest
-from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+from msm.inputs.product import Product
+from msm.inputs.registry import product
 from msm.sandbox.catalogue import Catalogue, granule_record
+from msm.sandbox.faults import Fault
 from msm.sandbox.granules import Facts, products
+from msm.sandbox.process import Sandbox
 from msm.sandbox.synthetic import SyntheticWeather
+from tests.fuzz.bases import DAY
+from tests.fuzz.report import Report
 
-START, END = datetime(2016, 4, 1, tzinfo=UTC), datetime(2016, 4, 1, 1, tzinfo=UTC)
-TRAVERSAL = (
-    "../../../../etc/passwd",
-    "/etc/passwd",
-    "..",
-    "NLDAS_FORA0125_H.A20160401.0000.020.nc/..",
-    "https://x/NLDAS_FORA0125_H.A20160401.0000.020.nc/../../..%2f..%2fpasswd",
-    "https://x/..\\NLDAS_FORA0125_H.A20160401.0000.020.nc",
-    "https://[/NLDAS_FORA0125_H.A20160401.0000.020.nc",
-    "http://x/NLDAS_FORA0125_H.A20160401.0000.020.nc",
-    "file:///etc/NLDAS_FORA0125_H.A20160401.0000.020.nc",
-    "https://x/NLDAS_FORA0125_H.A20169999.9999.020.nc",
-    "https://x/NLDAS_FORA0125_H.A٢٠١٦٠٤٠١.0000.020.nc",
-    "https://x/NLDAS_FORA0125_H.A20160401.0000.020.nc\x00.html",
+ASKED = (
+    "NLDAS_FORA0125_H",
+    "SPL4SMGP",
+    "GLDAS_NOAH025_3H",
+    "GPM_3IMERGDL",
+    "M2T1NXSLV",
+    "SPL3SMP_E",
+    "SPL2SMP_NRT",
+    "SPL4SMLM",
 )
 DATES = ("", "yesterday", "2016-02-30T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01", "2016")
 MANY_DIGITS = "many digits"
 """Stands for a number that Python does not write, though the wire may bring it."""
 VALUES: tuple[Any, ...] = (
-    None,
-    True,
-    0,
-    -1,
-    1.5,
-    10**30,
-    MANY_DIGITS,
-    float("nan"),
-    float("inf"),
-    "",
-    "ß\u202e\ud800"[:2],
-    "x" * 10_000,
-    [],
-    {},
-    [None],
-    [[]],
-    {"": None},
-    *TRAVERSAL,
+    *(None, True, 0, -1, 1.5, 10**30, MANY_DIGITS, float("nan"), float("inf")),
+    *("", "ß\u202e\ud800"[:2], "x" * 10_000, [], {}, [None], [[]], {"": None}),
     *DATES,
 )
 
 
-def right_records() -> list[dict[str, Any]]:
-    """Return the records of two hours."""
+def links(name: str) -> tuple[str, ...]:
+    """Return names and addresses that lead where no granule is, made of a right name."""
+    digits = name.translate({ord("0") + n: ord("٠") + n for n in range(10)})
+    return (
+        *("../../../../etc/passwd", "/etc/passwd", "..", f"{name}/.."),
+        *(f"https://x/{name}/../../..%2f..%2fpasswd", f"https://x/..\\{name}", f"https://[/{name}"),
+        *(f"http://x/{name}", f"file:///etc/{name}", f"https://x/{name}\x00.html"),
+        *(f"https://x/{name.replace('2016', '9999')}", f"https://x/{name.replace('04', '99')}"),
+        f"https://x/{digits}",
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A product with the right records of two granules, or of its only one."""
+
+    product: Product
+    records: list[dict[str, Any]]
+    start: datetime
+    end: datetime
+
+
+def asked() -> list[Asked]:
+    """Return what is asked for, and what the right answer would be."""
     catalogue = Catalogue(SyntheticWeather(1))
-    listed = catalogue.within(products()["NLDAS_FORA0125_H"], START, END)
-    facts = Facts(1000, "ab" * 32)
-    return [granule_record(granule, facts, "https://127.0.0.1/data/") for granule in listed]
+    made = []
+    for served in (products()[name] for name in ASKED):
+        granules = list(catalogue.within(served, DAY, DAY + timedelta(days=2)))[:2]
+        facts = Facts(1000, "ab" * 32)
+        records = [granule_record(g, facts, "https://127.0.0.1/data/") for g in granules]
+        known = product(served.layout.product, served.layout.version)
+        made.append(Asked(known, records, granules[0].stamp, granules[-1].stamp))
+    return made
 
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -73,15 +86,16 @@ def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return places
 
 
-def answer(records: list[dict[str, Any]], seed: int, index: int) -> tuple[str, str]:
-    """Return the body of case `index` of a seed, and what was done to it."""
-    chance = random.Random(f"answer {seed} {index}")
-    body: Any = {"hits": 2, "took": 1, "items": deepcopy(records)}
-    if index % 25 == 0:
+def answer(records: list[dict[str, Any]], seed: int, number: int) -> tuple[str, str]:
+    """Return the body of a case, and what was done to it."""
+    chance = Random(f"answer {seed} {number}")
+    body: Any = {"hits": len(records), "took": 1, "items": deepcopy(records)}
+    if chance.random() < 0.04:
         text = json.dumps(body)
         cut = chance.randrange(len(text))
         return chance.choice((text[:cut], text[cut:], "", "null", "[]", "<html>")), "text"
-    done = []
+    values = VALUES + links(records[0]["umm"]["GranuleUR"])
+    done = set()
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         # Most strikes hit the first record only: the second has to come through.
         root = body if chance.random() < 0.1 else body["items"][0]
@@ -93,24 +107,48 @@ def answer(records: list[dict[str, Any]], seed: int, index: int) -> tuple[str, s
             node = node[key]
         if chance.random() < 0.3:
             del node[last]
-            done.append("missing")
+            done.add("missing")
         else:
-            node[last] = chance.choice(VALUES)
-            done.append("changed")
+            node[last] = chance.choice(values)
+            done.add("changed")
         if not isinstance(body.get("items"), list) or not body["items"]:
             break
     text = json.dumps(body).replace(json.dumps(MANY_DIGITS), "9" * 5000)
-    return text, " ".join(sorted(set(done)))
+    return text, " ".join(sorted(done)) or "nothing"
 
 
-def wrong(granules: list[Granule], folder: Path) -> str | None:
+def fuzz_answers(
+    earthdata: Earthdata, sandbox: Sandbox, folder: Path, cases: range, seed: int
+) -> Report:
+    """Let the client search, and the catalogue answer what it must not."""
+    report = Report("answer")
+    searches = asked()
+    for number in cases:
+        search = searches[number % len(searches)]
+        body, mutation = answer(search.records, seed, number)
+        sandbox.reset()
+        sandbox.fault(Fault(match="granules.umm_json", behaviour="reply", body=body))
+        try:
+            found = earthdata.search(search.product, search.start, search.end)
+        except EarthdataError:
+            outcome, wrong = "refused", None
+        else:
+            outcome, wrong = f"{len(found)} granules", _wrong(found, search, folder)
+        report.add(f"{seed} {number}", search.product.id, mutation, outcome, wrong)
+    return report
+
+
+def _wrong(granules: list[Granule], search: Asked, folder: Path) -> str | None:
     """Return what is wrong with the granules that came of an answer."""
+    layout = search.product.layout
     for granule in granules:
-        if not NLDAS.layout.matches(granule.name) or not granule.name.isascii():
+        if not layout.matches(granule.name) or not granule.name.isascii():
             return f"has the name {granule.name!r}"
         if (folder / granule.name).resolve().parent != folder.resolve():
             return f"leads out of its folder: {granule.name!r}"
-        if granule.time is None or not START <= granule.time <= END:
+        if granule.time != layout.time_of(granule.name):
+            return f"is of {granule.time}"
+        if granule.time is not None and not search.start <= granule.time <= search.end:
             return f"is of {granule.time}"
         if granule.size is not None and (type(granule.size) is not int or granule.size < 0):
             return f"has the size {granule.size!r}"

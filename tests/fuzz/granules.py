@@ -1,162 +1,89 @@
-"""Granules broken in as many ways as a disk, a wire and a provider can."""
+"""Mutated granules of every product, read in the reading processes."""
 
 from __future__ import annotations
 
-import random
+import hashlib
+import resource
 import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime
+from concurrent.futures import Future
 from pathlib import Path
+from random import Random
 
-import netCDF4
 import numpy as np
 
 from msm.inputs.granule import Granule, verify
-from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
 from msm.inputs.product import GranuleError, Reading
-from msm.sandbox.weather import NORTH_AMERICA
-from msm.sandbox.writer import write_granule
+from msm.inputs.readers import Pending, Readers
+from tests.fuzz import oracle
+from tests.fuzz.bases import Subject, make_subjects
+from tests.fuzz.changes import CHANGES
+from tests.fuzz.damage import DAMAGES
+from tests.fuzz.report import Report
 
-STAMP = datetime(2016, 4, 1, tzinfo=UTC)
-NAME = "NLDAS_FORA0125_H.A20160401.0000.020.nc"
-SIGNATURE = 8
-
-Mutation = Callable[[Path, random.Random], None]
-
-
-def make_base(path: Path) -> None:
-    """Write a right granule, small because it holds few values, with fill in one corner."""
-    rows, cols = NLDAS.layout.grid.rows, NLDAS.layout.grid.cols
-    pattern = np.add.outer(np.arange(rows) // 32, np.arange(cols) // 32)
-    field = np.where(pattern == 0, np.nan, 1.0 + pattern)
-    fields = {v.name: field * v.scale for v in NLDAS.layout.variables}
-    write_granule(path, NLDAS.layout, STAMP, fields, NORTH_AMERICA)
+MUTATIONS = (*DAMAGES, *CHANGES)
+BATCH = 48
+MOST_BYTES = 2**29
+"""Memory that a process reading granules of a few cells stays below."""
 
 
-def _flip_bits(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    for _ in range(chance.choice((1, 2, 8, 64))):
-        content[chance.randrange(SIGNATURE, len(content))] ^= 1 << chance.randrange(8)
-    path.write_bytes(content)
+def fuzz_granules(readers: Readers, folder: Path, cases: range, seed: int) -> Report:
+    """Read mutated granules, each a function of its seed and number."""
+    report = Report("granule")
+    subjects = make_subjects(folder / "right")
+    right = {s.path: readers.submit(s.product, s.path, window=s.window).result() for s in subjects}
+    for first in range(cases.start, cases.stop, BATCH):
+        numbers = range(first, min(first + BATCH, cases.stop))
+        made = [(n, *mutate(subjects, folder / "cases", seed, n)) for n in numbers]
+        begun = [
+            (case, readers.submit(case[1].product, case[2], window=case[1].window), _peak(readers))
+            for case in made
+        ]
+        for (number, subject, path, mutation), pending, peak in begun:
+            outcome, wrong = _outcome(subject, path, pending, right[subject.path])
+            if peak is not None and not peak.exception() and peak.result() > MOST_BYTES:
+                wrong = wrong or f"or one before it, takes {peak.result() >> 20} MiB"
+            report.add(f"{seed} {number}", subject.product.id, mutation, outcome, wrong)
+        shutil.rmtree(folder / "cases")
+    return report
 
 
-def _flip_header_bits(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    for _ in range(chance.choice((1, 2, 4))):
-        content[chance.randrange(SIGNATURE, 2048)] ^= 1 << chance.randrange(8)
-    path.write_bytes(content)
-
-
-def _truncate(path: Path, chance: random.Random) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: chance.randrange(len(content))])
-
-
-def _append(path: Path, chance: random.Random) -> None:
-    path.write_bytes(path.read_bytes() + chance.randbytes(chance.randrange(1, 4096)))
-
-
-def _swap_blocks(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    size = chance.choice((8, 64, 512, 4096))
-    one, other = (chance.randrange(SIGNATURE, len(content) - size) for _ in range(2))
-    first, second = bytes(content[one : one + size]), bytes(content[other : other + size])
-    content[one : one + size], content[other : other + size] = second, first
-    path.write_bytes(content)
-
-
-def _zero_block(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    size = chance.choice((1, 8, 64, 512, 4096))
-    start = chance.randrange(SIGNATURE, len(content) - size)
-    content[start : start + size] = bytes(size)
-    path.write_bytes(content)
-
-
-def _zero_superblock(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    start = chance.choice((0, SIGNATURE))
-    content[start:48] = bytes(48 - start)
-    path.write_bytes(content)
-
-
-def _huge_numbers(path: Path, chance: random.Random) -> None:
-    """Overwrite one number of the file's structure with the largest."""
-    content = bytearray(path.read_bytes())
-    size = chance.choice((2, 4, 8))
-    start = chance.randrange(SIGNATURE, 4096)
-    content[start : start + size] = b"\xff" * size
-    path.write_bytes(content)
-
-
-def _attribute(path: Path, chance: random.Random) -> None:
-    values = ("", "K", "degC", "hours since nonsense", "days since 1-1-1", "ß" * 50, 1e300, -1, [])
-    with netCDF4.Dataset(path, "a") as dataset:
-        name = chance.choice([*dataset.variables])
-        attribute = chance.choice(("units", "long_name", "calendar", "scale_factor", "missing"))
-        dataset[name].setncattr(attribute, chance.choice(values))
-
-
-def _rename(path: Path, chance: random.Random) -> None:
-    with netCDF4.Dataset(path, "a") as dataset:
-        name = chance.choice([*dataset.variables])
-        dataset.renameVariable(name, chance.choice((name.lower() + "_", "x", "Größe")))
-
-
-def _values(path: Path, chance: random.Random) -> None:
-    values = (np.nan, np.inf, -np.inf, 1e300, -1e300, 1e38, -1.0, 0.0)
-    with netCDF4.Dataset(path, "a") as dataset:
-        variable = dataset[chance.choice([*dataset.variables])]
-        variable.set_auto_maskandscale(False)
-        spot = tuple(chance.randrange(size) for size in variable.shape)
-        with np.errstate(over="ignore"):
-            variable[spot] = np.array(chance.choice(values)).astype(variable.dtype)
-
-
-def _dimensions(path: Path, chance: random.Random) -> None:
-    """Write a file of the right names on another grid, huge at times, with nothing on it."""
-    sizes = {"time": 1, "lat": 224, "lon": 464}
-    sizes[chance.choice([*sizes])] = chance.choice((0, 2, 465, 2**20, 2**31, 2**40))
-    with netCDF4.Dataset(path, "w") as dataset:
-        for name, size in sizes.items():
-            dataset.createDimension(name, size or None)
-        for name in sizes:
-            dataset.createVariable(name, "f8", (name,), chunksizes=(1,))
-        for variable in NLDAS.layout.variables:
-            dataset.createVariable(variable.path, "f4", (*sizes,), chunksizes=(1, 1, 1))
-
-
-MUTATIONS: tuple[Mutation, ...] = (
-    _flip_bits,
-    _flip_header_bits,
-    _truncate,
-    _append,
-    _swap_blocks,
-    _zero_block,
-    _zero_superblock,
-    _huge_numbers,
-    _attribute,
-    _rename,
-    _values,
-    _dimensions,
-)
-
-
-def mutate(base: Path, folder: Path, seed: int, index: int) -> tuple[Path, str]:
-    """Write case `index` of a seed into a folder; return it and what was done to it."""
-    chance = random.Random(f"granule {seed} {index}")
-    mutation = MUTATIONS[index % len(MUTATIONS)]
-    path = folder / str(index) / NAME
+def mutate(
+    subjects: list[Subject], folder: Path, seed: int, number: int
+) -> tuple[Subject, Path, str]:
+    """Write a case into a folder; return what it was, its path and what was done to it."""
+    chance = Random(f"granule {seed} {number}")
+    subject = subjects[number % len(subjects)]
+    mutation = MUTATIONS[number // len(subjects) % len(MUTATIONS)]
+    path = folder / str(number) / subject.path.name
     path.parent.mkdir(parents=True)
-    shutil.copyfile(base, path)
-    mutation(path, chance)
-    return path, mutation.__name__.strip("_")
+    shutil.copyfile(subject.path, path)
+    mutation(path, subject, chance)
+    return subject, path, mutation.__name__
 
 
-def wrong_with_checksum(base: Path, path: Path, record: Granule) -> str | None:
-    """Return what is wrong when a mutated file stands against the right one's record."""
-    if path.read_bytes() == base.read_bytes():
+def _outcome(
+    subject: Subject, path: Path, pending: Pending, right: Reading
+) -> tuple[str, str | None]:
+    wrong = _passes_checksum(subject, path)
+    try:
+        reading = pending.result()
+    except GranuleError as error:
+        if "takes down" in str(error):
+            return "contained", wrong
+        return "refused", wrong or ("asks for memory" if "MemoryError" in str(error) else None)
+    wrong = wrong or oracle.wrong(subject, path, reading)
+    return "same" if same(right, reading) else "other values", wrong
+
+
+def _passes_checksum(subject: Subject, path: Path) -> str | None:
+    content = subject.path.read_bytes()
+    if path.read_bytes() == content:
         return None
+    layout = subject.layout
+    checksum = "sha256", hashlib.sha256(content).hexdigest()
+    record = Granule(
+        layout.product, layout.version, path.name, subject.stamp, len(content), checksum
+    )
     try:
         verify(path, record)
     except GranuleError:
@@ -164,27 +91,22 @@ def wrong_with_checksum(base: Path, path: Path, record: Granule) -> str | None:
     return "passes under a checksum that is not its own"
 
 
-def wrong_without_checksum(right: Reading, reading: Reading) -> str | None:
-    """Return what is wrong with the reading of a mutated file whose record fits it."""
-    if reading.time != STAMP:
-        return f"is of {reading.time}"
-    if set(reading.fields) - set(right.fields):
-        return f"has fields {sorted(reading.fields)}"
-    required = {v.name for v in NLDAS.layout.variables if v.required}
-    if not required & set(right.fields) <= set(reading.fields):
-        return f"lacks required fields, has {sorted(reading.fields)}"
-    for name, field in reading.fields.items():
-        expected = right.fields[name]
-        if field.shape != expected.shape or field.dtype != np.float32:
-            return f"has {name} {field.dtype} {field.shape}"
-        if np.isinf(field).any():
-            return f"has infinite {name}"
-    return None
-
-
 def same(right: Reading, reading: Reading) -> bool:
     """Tell whether two readings hold the same fields."""
-    return set(right.fields) == set(reading.fields) and all(
-        np.array_equal(field, right.fields[name], equal_nan=True)
+    return right.fields.keys() == reading.fields.keys() and all(
+        np.array_equal(field, right.fields[name], equal_nan=field.dtype.kind == "f")
         for name, field in reading.fields.items()
     )
+
+
+def _peak(readers: Readers) -> Future[int] | None:
+    """Ask the process that reads for the most memory it ever held, after what it was given."""
+    try:
+        return readers._pool.submit(peak_bytes)
+    except RuntimeError:  # a granule before has just taken the process down
+        return None
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process ever held."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from concurrent.futures.process import BrokenProcessPool
@@ -78,7 +79,7 @@ def test_granules_are_read_in_order_and_only_a_few_ahead(tmp_path):
             yield tmp_path / layout.file_name.format(time=hour), ["air_temperature"]
 
     with Readers(1) as pool:
-        folder = Path(pool._folder.name)
+        folder = pool._folder
         for number, reading in enumerate(pool.each(FORA0125_H_2_0, granules()), start=1):
             assert reading.time == hours[number - 1]
             assert (reading.fields["air_temperature"] == 279 + number).all()
@@ -157,6 +158,13 @@ def test_a_surprise_is_a_sentence(tmp_path, monkeypatch):
         _read(_Request("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, None), 10.0, tmp_path)
 
 
+def test_readers_that_read_nothing_leave_nothing(tmp_path, monkeypatch):
+    """A run that is killed before its first granule has no process that would tidy up."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Readers(1):
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_readers_end_when_their_run_is_killed(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
@@ -168,7 +176,7 @@ def test_readers_end_when_their_run_is_killed(tmp_path):
             if __name__ == "__main__":
                 with Readers(1) as readers:
                     print(readers._pool.submit(os.getpid).result(), flush=True)
-                    print(readers._folder.name, flush=True)
+                    print(readers._folder, flush=True)
                     time.sleep(60)
             """
         )
