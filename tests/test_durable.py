@@ -46,8 +46,8 @@ def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path)
 def test_a_lock_held_in_common_keeps_out_who_wants_it_alone(tmp_path):
     lock = tmp_path / ".lock"
     at_once = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with locked(lock, fcntl.LOCK_SH), locked(lock, fcntl.LOCK_SH):
-        with pytest.raises(BlockingIOError), locked(lock, at_once):
-            pass
+    in_common = locked(lock, fcntl.LOCK_SH), locked(lock, fcntl.LOCK_SH)
+    with in_common[0], in_common[1], pytest.raises(BlockingIOError), locked(lock, at_once):
+        pass
     with locked(lock, at_once):
         pass
