@@ -1,11 +1,12 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 
 import pytest
 
-from msm.durable import replacing
+from msm.durable import locked, replacing
 from msm.errors import MsmError
 
 
@@ -45,3 +46,13 @@ def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path)
     with replacing(tmp_path / "a.nc") as new:
         new.write_text("whole")
     assert {p.name for p in tmp_path.iterdir()} == {living.name, elsewhere.name, "a.nc"}
+
+
+def test_a_lock_held_in_common_keeps_out_who_wants_it_alone(tmp_path):
+    lock = tmp_path / ".lock"
+    at_once = fcntl.LOCK_EX | fcntl.LOCK_NB
+    in_common = locked(lock, fcntl.LOCK_SH), locked(lock, fcntl.LOCK_SH)
+    with in_common[0], in_common[1], pytest.raises(BlockingIOError), locked(lock, at_once):
+        pass
+    with locked(lock, at_once):
+        pass

@@ -249,7 +249,7 @@ def _published(record: Record, *, changed: bool) -> Published:
 
 
 def _clean(domain: Path, month: Path) -> None:
-    """Remove what killed runs left under hidden names, unless somebody is writing now.
+    """Remove what killed runs left under hidden names; while somebody writes, leave it to the next.
 
     The kernel knows who is: a process id says nothing across machines and containers.
     """

@@ -7,8 +7,10 @@ from PIL import Image
 
 from msm.archive import quicklook
 from msm.archive.netcdf import write
+from msm.archive.quality import Quality
 from msm.errors import MsmError
 from msm.grid.domain import load_domain
+from msm.grid.ease import project
 
 SHA256 = f"{5:064x}"
 
@@ -59,3 +61,35 @@ def test_it_draws_nothing_but_maps(tmp_path):
     (tmp_path / "page.nc").write_text("<html>")
     with pytest.raises(MsmError, match="not a readable map"):
         quicklook.draw(tmp_path / "page.nc", tmp_path / "page.png", SHA256)
+
+
+def pixels(folder, daily_map):
+    write(folder / "map.nc", daily_map)
+    quicklook.draw(folder / "map.nc", folder / "map.png", SHA256)
+    with Image.open(folder / "map.png") as image:
+        return np.asarray(image).astype(int)
+
+
+def test_freezing_cells_are_hatched_and_no_others(tmp_path, make_map, domain):
+    half = domain.lat > 44
+    thawed, frozen = make_map(), make_map()
+    thawed.quality_flag[:] = 0
+    frozen.quality_flag[:] = np.where(half, Quality.FREEZING, 0)
+    plain, hatched = pixels(tmp_path, thawed), pixels(tmp_path, frozen)
+    changed = np.abs(hatched - plain).max(axis=2) > 8
+    height = plain.shape[0] - quicklook.TOP - quicklook.BOTTOM
+    middle = quicklook.TOP + round(
+        height * (domain.y.max() - project(44.0, 0.0)[1]) / np.ptp(domain.y)
+    )
+    above, below = changed[quicklook.TOP : middle], changed[middle + 20 : -quicklook.BOTTOM]
+    assert above.mean() > 0.05
+    assert not below.any()
+
+
+def test_domains_drawn_in_turn_keep_their_own_shores(tmp_path, make_map):
+    boxes = [load_domain(name) for name in ("box:41,47,-90,-84", "box:40,46,-90,-84")]
+    first = [pixels(tmp_path, make_map(on=box)) for box in boxes]
+    again = [pixels(tmp_path, make_map(on=box)) for box in boxes]
+    assert not np.array_equal(*[picture[:700] for picture in first])
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)

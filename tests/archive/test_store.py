@@ -257,12 +257,26 @@ def test_resume_completes_a_day_without_its_map(tmp_path, make_map, domain):
     assert_sound(tmp_path, domain.name)
 
 
-def test_a_damaged_file_is_found_and_replaced(tmp_path, make_map, domain):
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def change_a_value(path):
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["soil_moisture"][0, 30, 0] = 0.123
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [(flip_a_byte, "read"), (change_a_value, "is not the file that")],
+    ids=["unreadable", "readable"],
+)
+def test_a_damaged_file_is_found_and_replaced(tmp_path, make_map, domain, damage, problem):
     published = store.publish(tmp_path, make_map(DAY))
-    damaged = bytearray(published.path.read_bytes())
-    damaged[len(damaged) // 2] ^= 0xFF
-    published.path.write_bytes(damaged)
-    assert any("is not the file that" in problem for problem in validate(published.path))
+    damage(published.path)
+    assert any(problem in sentence for sentence in validate(published.path))
     assert store.resume(tmp_path, domain.name, DAY) is None
     mended = store.publish(tmp_path, make_map(DAY, status="provisional"))
     assert (mended.changed, mended.revision) == (True, 2)
