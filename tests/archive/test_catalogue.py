@@ -26,6 +26,8 @@ def record(archive: Path, day: date) -> Record:
         replaced_sha256=f"{day.toordinal() + 1:064x}",
         fingerprint=f"{2:064x}",
         created=datetime(2016, 5, 1, tzinfo=UTC),
+        chain_id="0" * 12,
+        checkpoint="first 1",
     )
 
 

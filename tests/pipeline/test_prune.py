@@ -194,7 +194,7 @@ def test_what_msm_does_not_know_stays_and_keeps_its_chain(run, caplog):
     put(nldas(run, TODAY).with_name("mine.nc"))
     put(run.settings.work / "granules" / "mine" / "a.nc")
     put(run.forcing_path(NEWEST).with_name("20169999.nc"))
-    put(run.forcing_path(NEWEST).with_name(".mine.1.tmp"))
+    put(run.forcing_path(NEWEST).with_name(".mine.1@here.tmp"))
     put(run.settings.work / "states" / "conus-00000000" / "chain.json")
     before = everything(run.settings.work)
     plan = prune.plan(run, LATER)
@@ -215,10 +215,10 @@ def test_what_dead_processes_left_goes_and_what_living_ones_write_stays(run):
     chain = filled(chain_of(run), days=3)
     pid, living = dead_pid(), os.getppid()
     left = [
-        put(chain.folder / f".20160602.h5.{pid}.tmp"),
-        put(chain.folder / "records" / f".20160602.json.{pid}.tmp"),
-        put(run.forcing_path(NEWEST).with_name(f".20160603.nc.{pid}.tmp")),
-        put(run.statics_path.with_name(f".{run.statics_path.name}.{pid}.tmp")),
+        put(chain.folder / f".20160602.h5.{pid}@here.tmp"),
+        put(chain.folder / "records" / f".20160602.json.{pid}@here.tmp"),
+        put(run.forcing_path(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
+        put(run.statics_path.with_name(f".{run.statics_path.name}.{pid}@here.tmp")),
         put(nldas(run, TODAY).parent / f".incoming-{pid}" / "part").parent,
     ]
     age(run.settings.work, TODAY - timedelta(days=1))
