@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -113,7 +114,9 @@ def main() -> None:
     arguments = parser.parse_args()
     shutil.rmtree(arguments.folder, ignore_errors=True)
     # The spin-up is the replay's; what it published itself stays out.
-    shutil.copytree(arguments.replay / "work", arguments.folder / "work")
+    shutil.copytree(
+        arguments.replay / "work", arguments.folder / "work", copy_function=os.link, symlinks=True
+    )
     table = arguments.data / "conus_pixels" / "conus_v4f1.nc"
     with start(arguments.replay / "sandbox", str(table)) as sandbox:
         settings = logged_in(sandbox, arguments.folder, spin_up_days=366)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import inference, one_day, reading, regridding
+from benchmarks import inference, many_days, one_day, reading, regridding
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
         "regridding": regridding.measure(),
         "inference": inference.measure(Path("../shared/data")),
         "one CONUS day": one_day.measure(),
+        "many CONUS days": many_days.measure(),
     }
     folder = Path("build/bench")
     folder.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,34 @@ def memory_tables(memory: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def many_days_table(many: dict[str, Any]) -> dict[str, Any]:
+    """Return what many days cost with one worker and with two, and beside their floor."""
+    parts = many["of which"]
+    return {
+        "many_days": many["days"],
+        "many_rate": many["days a minute"]["2"],
+        "many_table": _table(
+            ("workers", "s a day", "days a minute"),
+            (
+                (workers, f"{seconds:.2f}", f"{many['days a minute'][workers]:.0f}")
+                for workers, seconds in many["seconds a day"].items()
+            ),
+        ),
+        "many_floor": many["seconds of the floor"],
+        "many_products": parts["matrix products"],
+        "many_inflate": parts["inflate"],
+        "many_deflate": parts["deflate"],
+        "many_state": parts["state"],
+        "many_ratio": many["day / floor"],
+        "many_serial": many["serial fraction"],
+        "many_predicted": ", ".join(
+            f"{times:.1f} times with {workers}"
+            for workers, times in many["predicted speedup"].items()
+        ),
+        "many_most": 60 / parts["matrix products"],
+    }
+
+
 def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
     """Return the step beside products, and what reduced precision does to the map."""
     columns = ("root mean square", "largest")
@@ -213,6 +241,7 @@ def page(
         rate=day["gflop/s of the square sgemm"],
         write=day["of which write"],
         memory=day["peak memory, GiB"],
+        **many_days_table(bench["many CONUS days"]),
         **inference_tables(bench["inference"]),
         **second_tables(second),
         **global_tables(globe),
