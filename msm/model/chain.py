@@ -292,7 +292,9 @@ def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
 
 
 def _canonical(model: BaseModel) -> str:
-    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    # Without what is not known, so that a record of before a field was added is still right.
+    known = model.model_dump(mode="json", exclude_none=True)
+    return json.dumps(known, sort_keys=True, separators=(",", ":"))
 
 
 def _canonical_hash(model: BaseModel) -> str:
