@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -194,8 +194,9 @@ class _Survey:
             layout = product.layout
             final = self.now - timedelta(days=layout.latency.final_after_days + 1)
             before = min(first_kept, final.date())
+            stamps = cache(layout.stamps)
             for path in work.files(folder / f"{layout.product}.{layout.version}"):
-                days = _days_of(layout, path.name)
+                days = _days_of(layout, stamps, path.name)
                 if days and max(days) < before and days <= made:
                     yield from self._idle("granules", path, min(days), max(days))
 
@@ -369,12 +370,12 @@ class _Survey:
         return work.folders(self.work / kind, self.labels)
 
 
-def _days_of(layout: Layout, name: str) -> set[date]:
+def _days_of(layout: Layout, stamps: Callable[[date], list[datetime]], name: str) -> set[date]:
     """Return the days that a granule is used for; none where it is not a granule of a day."""
     if not layout.matches(name) or (time := layout.time_of(name)) is None:
         return set()
     near = (time.date() - timedelta(days=1), time.date())
-    return {day for day in near if time in layout.stamps(day)}
+    return {day for day in near if time in stamps(day)}
 
 
 def _overlap(one: Path, other: Path) -> bool:

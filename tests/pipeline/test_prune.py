@@ -314,3 +314,17 @@ def test_a_day_is_made_again_in_one_step_after_a_prune(settings, readers):
         again = daily(pruned, day, NOW, lambda *told: steps.append(told))
         assert (again.sha256, again.changed) == (first[day].sha256, False)
     assert [total for _, _, total in steps] == [1, 1]
+
+
+def test_a_run_does_not_mind_a_prune_beside_it(settings, readers, tmp_path):
+    """Not even one that takes it for long dead, after each of its days."""
+    alone = daily(Run(settings, readers), DAYS[-1], NOW)
+    beside = settings.model_copy(update={"work": tmp_path / "b", "archive": tmp_path / "c"})
+    run = Run(beside.model_copy(update={"state_days": 1}), readers)
+    told = []
+
+    def progress(*_):
+        told.append(len(prune.remove(prune.plan(run, LATER))))
+
+    assert daily(run, DAYS[-1], NOW, progress).fingerprint == alone.fingerprint
+    assert len(told) == 3
