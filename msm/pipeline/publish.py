@@ -14,7 +14,7 @@ from msm import cells, statics
 from msm.archive import store
 from msm.archive.daily_map import DailyMap, InputRecord, Lineage
 from msm.archive.quality import quality_flag
-from msm.cells import CellFields
+from msm.cells import CellFields, Input
 from msm.errors import MsmError
 from msm.inputs.registry import product as known_product
 from msm.model import inference
@@ -66,7 +66,7 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
             ),
             lineage=Lineage(
                 status="provisional" if _may_change(weather, day, now) else "final",
-                fingerprint=fingerprint(run, chain, record),
+                fingerprint=fingerprint(run, chain, record, weather.inputs, static),
                 processing_version=msm.PROCESSING_VERSION,
                 code_version=msm.__version__,
                 checkpoint_name=card.name,
@@ -92,29 +92,32 @@ def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
     A day of which no prediction was wanted is not to be published.
     """
     found = []
+    static = stored_statics(run)
     for day in days:
         record = chain.read_record(day)
         if record.prediction_sha256 is None:
             continue
         published = store.read_item(run.settings.archive, run.domain.name, day)
         # Of forcing that was let go of, nothing new can be known.
-        known = run.forcing_path(day).exists()
-        if published is None or (
-            known and published.fingerprint != fingerprint(run, chain, record)
-        ):
+        path = run.forcing_path(day)
+        if published is None:
             found.append(day)
+        elif path.exists():
+            inputs = cells.read_label(path).inputs
+            if published.fingerprint != fingerprint(run, chain, record, inputs, static):
+                found.append(day)
     return found
 
 
-def fingerprint(run: Run, chain: Chain, record: DayRecord) -> str:
-    """Hash everything that a day's values depend on; SHA-256 in hexadecimal."""
-    static = stored_statics(run)
-    label = cells.read_label(run.forcing_path(record.day))
+def fingerprint(
+    run: Run, chain: Chain, record: DayRecord, inputs: Iterable[Input], static: CellFields
+) -> str:
+    """Hash everything that a day's values depend on, its forcing's inputs too; SHA-256 in hex."""
     depends_on = {
         "day": record.day.isoformat(),
         "inputs": [
             [entry.product, entry.version, entry.granule, entry.checksum]
-            for entry in (*label.inputs, *static.inputs)
+            for entry in (*inputs, *static.inputs)
             if entry.role != "superseded"
         ],
         "forcing": record.forcing_fingerprint,
