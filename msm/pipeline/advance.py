@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -44,7 +44,7 @@ class Ran:
 
 def advance(
     run: Run, chain: Chain, wanted: Iterable[date], crew: Crew, progress: Progress = silent
-) -> Iterator[Ran]:
+) -> Generator[Ran]:
     """Run days, and all days between them and a state, and all that change with them.
 
     Parameters
@@ -86,6 +86,8 @@ class _Begun:
     parts: list[Any]
     hashes: list[Any]
     snapshot: Any
+    prediction: Any
+    """None where it is not known yet whether it is wanted."""
 
 
 class _Pass:
@@ -107,8 +109,27 @@ class _Pass:
         self.last_wanted = max(left)
         self.last = max(self.recorded | left)
         self.start, self.parts, self.content = self._begin_with()
+        self.finished: _Begun | None = None
 
-    def follow(self) -> Iterator[Ran]:
+    def follow(self) -> Generator[Ran]:
+        """Run the days in order; whatever ends it early, the last state is stored."""
+        try:
+            yield from self._days()
+        except BaseException:
+            # An interrupt too, and whoever takes the days and fails: the next run begins here.
+            self._store_last()
+            raise
+
+    def _store_last(self) -> None:
+        last = self.finished
+        if last is None or last.snapshot is not None:
+            return
+        try:
+            self.crew.result(self._snapshot(last.day, last.parts))
+        except MsmError as error:
+            log.warning("The state after %s is not stored, and made again: %s", last.day, error)
+
+    def _days(self) -> Generator[Ran]:
         """Run the days in order, some of them begun while an earlier one is not finished."""
         total = (self.last_wanted - self.start).days
         begun: deque[_Begun] = deque()
@@ -193,7 +214,7 @@ class _Pass:
         self.parts = stepped
         snapshot = None
         if self._is_kept(day):
-            snapshot = submit(blocks.snapshot, self.chain, day, stepped)
+            snapshot = self._snapshot(day, stepped)
             if not day.toordinal() % self.run.settings.anchor_days:
                 # The file is what the days after it stand on: what was computed so far can be
                 # forgotten, and a worker that dies costs no more than the days since.
@@ -206,7 +227,17 @@ class _Pass:
             stepped,
             [submit(blocks.hashes, part) for part in stepped],
             snapshot,
+            self._prediction(day, stepped) if day in self.left else None,
         )
+
+    def _prediction(self, day: date, parts: list[Any]) -> Any:
+        maps = [self.crew.submit(blocks.soil_moisture, part) for part in parts]
+        return self.crew.submit(blocks.prediction, self.chain, day, maps)
+
+    def _snapshot(self, day: date, parts: list[Any]) -> Any:
+        submit = self.crew.submit
+        deflated = [submit(blocks.deflated, part, self.crew.threads) for part in parts]
+        return submit(blocks.snapshot, self.chain, day, deflated)
 
     def _is_kept(self, day: date) -> bool:
         """Tell whether the state after a day is stored: often enough, at the end, or again."""
@@ -231,16 +262,14 @@ class _Pass:
         predicted = day in self.left or (changed and asked_before)
         prediction = None
         if predicted:
-            maps = [self.crew.submit(blocks.soil_moisture, part) for part in begun.parts]
-            prediction = self.crew.result(
-                self.crew.submit(blocks.prediction, self.chain, day, maps)
-            )
+            prediction = self.crew.result(begun.prediction or self._prediction(day, begun.parts))
         if begun.snapshot is not None:
             self.crew.result(begun.snapshot)
             prune(self.chain, day, self.run)
         if changed or predicted:
             self.chain.write_record(day, content, self.content, forcing, prediction)
         self.content = content
+        self.finished = begun
         self.left.discard(day)
         return Ran(day, changed, predicted)
 

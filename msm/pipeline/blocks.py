@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from msm.cells import CellFields
 from msm.model import inference
 from msm.model.chain import Chain
 from msm.model.checkpoint import InputSpec
+from msm.model.snapshot import Deflated, deflate
 from msm.model.state import State
 from msm.pipeline.chains import prediction_path
 from msm.pipeline.gather import Gathered
@@ -40,6 +42,10 @@ class Weather:
     lacking: NDArray[np.bool_]
     """Cells that no source reaches, shape (n_cell,): they were given means of the training."""
 
+    def __sizeof__(self) -> int:
+        """Return the bytes, by which a cluster decides where to work."""
+        return self.columns.nbytes + self.statics.nbytes + self.lacking.nbytes
+
 
 @dataclass(frozen=True, eq=False)
 class Stepped:
@@ -48,6 +54,10 @@ class Stepped:
     soil_moisture: Float32
     """m3 m-3, NaN where inputs are lacking."""
     state: State
+
+    def __sizeof__(self) -> int:
+        """Return the bytes, by which a cluster decides where to work."""
+        return self.soil_moisture.nbytes + getsizeof(self.state)
 
 
 def forcing(run: Run, day: date, gathered: Gathered) -> None:
@@ -127,13 +137,14 @@ def prediction(run: Run, chain: Chain, day: date, parts: list[Float32]) -> str:
     return made.sha256
 
 
-def snapshot(run: Run, chain: Chain, day: date, parts: list[Stepped]) -> None:
+def deflated(run: Run, part: Stepped, threads: int | None) -> Deflated:
+    """Deflate the state of a block."""
+    return deflate(part.state, run.domain.n_cell, threads)
+
+
+def snapshot(run: Run, chain: Chain, day: date, parts: list[Deflated]) -> None:
     """Store the state of all cells after a day."""
-    states = [part.state for part in parts]
-    chain.write_snapshot(
-        day,
-        State(np.concatenate([s.h for s in states]), np.concatenate([s.c for s in states])),
-    )
+    chain.write_snapshot(day, parts)
 
 
 def publication(run: Run, chain: Chain, day: date, now: datetime) -> Published:
