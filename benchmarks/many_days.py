@@ -36,7 +36,7 @@ NOW = datetime(2024, 9, 1, tzinfo=UTC)
 FOLDER = Path("build/bench")
 WARM_UP = 4
 """Days in which every worker imports and opens what it needs."""
-DAYS = [DAY + timedelta(days=n) for n in range(WARM_UP + 24)]
+DAYS = [DAY + timedelta(days=n) for n in range(WARM_UP + 44)]
 WORKERS = (1, 2)
 ROUNDS = 2
 PREDICTED = (4, 8, 16)

@@ -82,12 +82,9 @@ class _Begun:
     """A day that the crew is at work on."""
 
     day: date
-    fingerprint: Any
     parts: list[Any]
-    hashes: list[Any]
+    outcome: Any
     snapshot: Any
-    prediction: Any
-    """None where it is not known yet whether it is wanted."""
 
 
 class _Pass:
@@ -197,9 +194,6 @@ class _Pass:
 
     def _content(self, parts: list[Any]) -> str:
         hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
-        return self._joined(hashes)
-
-    def _joined(self, hashes: list[Any]) -> str:
         tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
         return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.hidden_size, tiles)
 
@@ -221,18 +215,14 @@ class _Pass:
                 self.parts = [
                     submit(blocks.state, self.chain, day, block, snapshot) for block in self.blocks
                 ]
-        return _Begun(
-            day,
-            submit(blocks.fingerprint, given),
-            stepped,
-            [submit(blocks.hashes, part) for part in stepped],
-            snapshot,
-            self._prediction(day, stepped) if day in self.left else None,
-        )
+        outcome = self._outcome(day, stepped, stores_prediction=day in self.left)
+        return _Begun(day, stepped, outcome, snapshot)
 
-    def _prediction(self, day: date, parts: list[Any]) -> Any:
-        maps = [self.crew.submit(blocks.soil_moisture, part) for part in parts]
-        return self.crew.submit(blocks.prediction, self.chain, day, maps)
+    def _outcome(self, day: date, parts: list[Any], *, stores_prediction: bool) -> Any:
+        summaries = [self.crew.submit(blocks.summary, part) for part in parts]
+        return self.crew.submit(
+            blocks.outcome, self.chain, day, summaries, stores_prediction=stores_prediction
+        )
 
     def _snapshot(self, day: date, parts: list[Any]) -> Any:
         submit = self.crew.submit
@@ -252,26 +242,27 @@ class _Pass:
         """Write what belongs to a day; its record comes last, and says that the day is done."""
         day = begun.day
         before = self._recorded(day)
-        content = self._joined(begun.hashes)
-        forcing = self.crew.result(begun.fingerprint)
+        outcome = self.crew.result(begun.outcome)
         changed = before is None or (
             (before.content_hash, before.hash_before, before.forcing_fingerprint)
-            != (content, self.content, forcing)
+            != (outcome.content_hash, self.content, outcome.forcing_sha256)
         )
-        asked_before = before is not None and before.prediction_sha256 is not None
-        predicted = day in self.left or (changed and asked_before)
-        prediction = None
-        if predicted:
-            prediction = self.crew.result(begun.prediction or self._prediction(day, begun.parts))
+        if changed and before is not None and before.prediction_sha256 and day not in self.left:
+            # It was wanted at some time before.
+            again = self._outcome(day, begun.parts, stores_prediction=True)
+            outcome = self.crew.result(again)
+        prediction = outcome.prediction_sha256
         if begun.snapshot is not None:
             self.crew.result(begun.snapshot)
             prune(self.chain, day, self.run)
-        if changed or predicted:
-            self.chain.write_record(day, content, self.content, forcing, prediction)
-        self.content = content
+        if changed or prediction:
+            self.chain.write_record(
+                day, outcome.content_hash, self.content, outcome.forcing_sha256, prediction
+            )
+        self.content = outcome.content_hash
         self.finished = begun
         self.left.discard(day)
-        return Ran(day, changed, predicted)
+        return Ran(day, changed, prediction is not None)
 
     def _recorded(self, day: date) -> DayRecord | None:
         if day not in self.recorded:

@@ -47,7 +47,7 @@ class Crew(ABC):
     """Threads of one worker; None for one a processor."""
 
     @abstractmethod
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False) -> Any:
+    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
         """Have something done; what other work gave is taken as an argument as it is.
 
         What is `urgent` is done before what was submitted earlier.
@@ -69,9 +69,9 @@ class Alone(Crew):
         heap.keep(KEPT_BYTES)
         self._run = run
 
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False) -> Any:
+    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
         """Do it."""
-        return work(self._run, *arguments)
+        return work(self._run, *arguments, **named)
 
     def result(self, done: Any) -> Any:
         """Return it."""
@@ -91,10 +91,11 @@ class Cluster(Crew):
         self._settings = settings.model_copy(update=paths)
         self.blocks = BLOCKS_PER_WORKER * len(client.scheduler_info()["workers"])
 
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False) -> Any:
+    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
         """Send it to a worker."""
+        priority = int(urgent)
         return self.client.submit(
-            _on_worker, work, self._settings, *arguments, pure=False, priority=int(urgent)
+            _on_worker, work, self._settings, *arguments, **named, pure=False, priority=priority
         )
 
     def result(self, done: Any) -> Any:
@@ -211,8 +212,8 @@ def split(n_cell: int, blocks: int) -> list[slice]:
     return [slice(*pair) for pair in pairwise(bounds)]
 
 
-def _on_worker(work: Work, settings: Settings, *arguments: Any) -> Any:
-    return work(_opened(settings.model_dump_json()), *arguments)
+def _on_worker(work: Work, settings: Settings, *arguments: Any, **named: Any) -> Any:
+    return work(_opened(settings.model_dump_json()), *arguments, **named)
 
 
 @lru_cache(maxsize=1)
