@@ -103,6 +103,8 @@ class _Pass:
         self.left, self.refused = left, refused
         self.blocks = split(run.domain.n_cell, crew.blocks)
         self.recorded = set(chain.recorded_days())
+        # Not those that this pass itself stores ahead of their records.
+        self.stored = [day for day in chain.days() if day in self.recorded]
         self.last_wanted = max(left)
         self.last = max(self.recorded | left)
         self.start, self.parts, self.content = self._begin_with()
@@ -162,7 +164,7 @@ class _Pass:
             return False
         following = min(self.left)
         return not any(
-            ran.day < day < following for day in self.chain.days() if day not in self.refused
+            ran.day < day < following for day in self.stored if day not in self.refused
         )
 
     def _begin_with(self) -> tuple[date, list[Any], str]:

@@ -142,7 +142,7 @@ def outcome(
 ) -> Outcome:
     """Put together what came of a day, and store what the network says of it where that is asked.
 
-    It is the same for all blocks that they had the day's forcing.
+    All parts were given the same forcing.
     """
     tiles = tuple(tile for part in parts for tile in part.tile_hashes)
     return Outcome(

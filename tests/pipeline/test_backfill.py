@@ -19,6 +19,7 @@ from msm.archive import store
 from msm.cells import CellFields, Input
 from msm.errors import MsmError
 from msm.model.checkpoint import make_checkpoint, save_checkpoint
+from msm.pipeline import advance as advancing
 from msm.pipeline import crew as crews
 from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
 from msm.pipeline.chains import open_chain, touched
@@ -170,6 +171,16 @@ def test_any_number_of_workers_and_blocks_makes_the_same_files(
         crew.blocks = blocks
         assert make(run, crew=crew).published == WANTED
     assert files(run) == reference
+
+
+def test_a_spin_up_is_one_way_through_the_days(site, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(advancing, "KEPT_DAYS", 2)
+    near = site(tmp_path)
+    far = near.settings.model_copy(update={"spin_up_days": len(DAYS) - 1})
+    run = Run(far, near.readers)
+    with crews.local_cluster(run.settings, 2) as crew:
+        assert make(run, DAYS[-1:], crew=crew).run == len(DAYS)
+    assert not [record for record in caplog.records if record.name.startswith("msm")]
 
 
 def test_a_worker_that_is_killed_changes_nothing(site, tmp_path, reference):
