@@ -57,7 +57,7 @@ global: $(READY)  ## make one global day, and measure what a day costs against i
 memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
 	$(BIN)/python -m benchmarks.carried_state
 
-results: $(READY)  ## write docs/results.md from what replay, bench, second, global and memory measured
+results: $(READY)  ## write docs/results.md from what replay, backfill, bench, second, global and memory measured
 	$(BIN)/python -m benchmarks.report
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)

@@ -34,7 +34,9 @@ from msm.settings import Settings
 
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 FOLDER = Path("build/bench")
-DAYS = [DAY + timedelta(days=n) for n in range(13)]
+WARM_UP = 4
+"""Days in which every worker imports and opens what it needs."""
+DAYS = [DAY + timedelta(days=n) for n in range(WARM_UP + 44)]
 WORKERS = (1, 2)
 ROUNDS = 2
 PREDICTED = (4, 8, 16)
@@ -54,9 +56,8 @@ def run_all(settings: Settings, workers: int) -> float:
     shutil.rmtree(settings.work / "states", ignore_errors=True)
     shutil.rmtree(settings.archive, ignore_errors=True)
     with open_run(settings) as run, local_cluster(settings, workers) as crew:
-        # The workers import and open what they need.
-        backfill(run, DAYS[:1], "missing", crew, NOW)
-        return backfill(run, DAYS[1:], "missing", crew, NOW).seconds
+        backfill(run, DAYS[:WARM_UP], "missing", crew, NOW)
+        return backfill(run, DAYS[WARM_UP:], "missing", crew, NOW).seconds
 
 
 def inflate(path: Path) -> None:
@@ -92,7 +93,7 @@ def floor(run: Run) -> dict[str, float]:
             "inflate": lambda: inflate(run.forcing_path(DAYS[-1])),
             "sgemm": lambda: torch.mm(square, square, out=product),
             "deflate": lambda: deflate(item.path, again),
-            "state": lambda: snapshot.write(again, state),
+            "state": lambda: snapshot.write(again, [snapshot.deflate(state)]),
         },
         5,
     )
@@ -123,7 +124,7 @@ def measure() -> dict[str, Any]:
             for workers in WORKERS:
                 seconds[workers].append(run_all(settings, workers))
         parts = floor(run)
-    days = len(DAYS) - 1
+    days = len(DAYS) - WARM_UP
     a_day = {workers: median(taken) / days for workers, taken in seconds.items()}
     processors = len(os.sched_getaffinity(0))
     # Inflating and deflating run on every processor; the products were timed so.

@@ -10,6 +10,7 @@ from typing import Any
 BUILD = Path("build")
 MEASURED = {
     "replay": BUILD / "replay" / "replay.json",
+    "backfill": BUILD / "backfill" / "backfill.json",
     "bench": BUILD / "bench" / "bench.json",
     "second": BUILD / "second-source" / "second_source.json",
     "globe": BUILD / "global" / "global.json",
@@ -42,6 +43,36 @@ def replay_table(replay: dict[str, Any]) -> str:
             for name, row in replay["median over cells"].items()
         ),
     )
+
+
+def backfill_tables(made: dict[str, Any]) -> dict[str, Any]:
+    """Return what half a year in one go cost and gave, and what a revised day changed."""
+    cost, revision = made["cost"], made["revision"]
+    changed_first, changed_last, changed_files = revision["files that changed"]
+    return {
+        "backfill_first": made["first"],
+        "backfill_last": made["last"],
+        "backfill_table": replay_table(made),
+        "backfill_days": cost["days run"],
+        "backfill_published": cost["days"],
+        "backfill_minutes": cost["minutes"],
+        "backfill_rate": cost["days a minute"],
+        "backfill_memory": ", ".join(
+            f"{gib:.1f}" for gib in cost["peak memory of each 30 days, GiB"]
+        ),
+        "backfill_fetched": cost["days fetched"],
+        "backfill_fetch": cost["minutes of the fetch"],
+        "revised": revision["revised"],
+        "forcing_anew": ", ".join(revision["forcing made anew"]),
+        "stale_days": ", ".join(revision["stale"]),
+        "after_days": revision["days after it"],
+        "replayed": revision["replayed"],
+        "replay_minutes": revision["minutes"],
+        "changed_first": changed_first,
+        "changed_last": changed_last,
+        "changed_files": changed_files,
+        "kept_files": revision["files that kept their bytes"],
+    }
 
 
 def reading_table(reading: dict[str, Any]) -> str:
@@ -213,6 +244,7 @@ def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
 
 def page(
     replay: dict[str, Any],
+    backfill: dict[str, Any],
     bench: dict[str, Any],
     second: dict[str, Any],
     globe: dict[str, Any],
@@ -223,6 +255,7 @@ def page(
     return TEMPLATE.read_text().format(
         replay_table=replay_table(replay),
         **replay["cost"],
+        **backfill_tables(backfill),
         reading_table=reading_table(bench["reading"]),
         regridding_table=_table(
             ("", "s"), ((name, f"{s:.2f}") for name, s in regridding["seconds"].items())

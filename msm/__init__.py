@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-PROCESSING_VERSION = "1"
+PROCESSING_VERSION = "2"
 """Raised whenever the same inputs would give other values: it is part of every fingerprint."""

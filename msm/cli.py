@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
+from rich.text import Text
 
 from msm import __version__
 from msm.errors import MsmError
@@ -372,10 +381,18 @@ def serve(
     run(root, weather, port=port)
 
 
+class _Rate(ProgressColumn):
+    """Days a minute."""
+
+    def render(self, task: Task) -> Text:
+        """Return what is shown."""
+        return Text(f"{60 * task.speed:.0f} a minute" if task.speed else "")
+
+
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Show a bar from the first report on; nothing where the screen is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
     with Progress(
         *columns,
         TimeRemainingColumn(),

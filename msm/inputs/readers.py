@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import multiprocessing
 import os
@@ -23,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from msm import heap
 from msm.errors import MsmError
 from msm.inputs.placement import GridWindow
 from msm.inputs.product import GranuleError, Product, Reading
@@ -39,9 +39,6 @@ ALIGNMENT = 64
 
 KEPT_BYTES = 256 * 2**20
 """Memory that a reading process keeps for its next granule."""
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Parameters of mallopt, malloc.h of the GNU C library."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +140,7 @@ def _begin(folder: Path) -> None:
     with suppress(OSError):  # another process made it, or it is told with the first reading
         folder.mkdir(mode=0o700)
     # To give memory back after each field and to take it anew costs a fifth of the time.
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+    heap.keep(KEPT_BYTES)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

@@ -11,6 +11,7 @@ record is written only where the day before has the content that its state came 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from msm.durable import locked, replacing
 from msm.errors import MsmError
 from msm.model import snapshot
+from msm.model.snapshot import Deflated
 from msm.model.state import State
 
 
@@ -181,10 +183,13 @@ class Chain:
                 new.write_text(signed.model_dump_json() + "\n")
         return record
 
-    def write_snapshot(self, day: date, state: State) -> None:
-        """Store the state after `day`; it counts as soon as the day's record names its content."""
+    def write_snapshot(self, day: date, parts: Sequence[Deflated]) -> None:
+        """Store the state after `day`, its blocks in order.
+
+        It counts as soon as the day's record names its content.
+        """
         with replacing(self.path(day)) as new:
-            snapshot.write(new, state)
+            snapshot.write(new, parts)
 
     def read_record(self, day: date) -> DayRecord:
         """Read a day's record, checked against the chain.

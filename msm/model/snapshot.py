@@ -1,8 +1,11 @@
 """The file of a state: HDF5, with a chunk for each tile of cells."""
 
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -21,28 +24,58 @@ UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError, zlib.error
 Half = npt.NDArray[np.float16]
 
 
-def write(path: Path, state: State) -> None:
-    """Write a state as HDF5: h and c, each (hidden_size, n_cell), a chunk for each tile.
+@dataclass(frozen=True)
+class Deflated:
+    """The chunks of a block of whole tiles, as they lie in the file."""
 
-    A unit's values in neighbouring cells are alike: in this order the file has two fifths of the
-    state's bytes. The chunks are deflated here, in threads, as HDF5's own filters would.
+    n_cell: int
+    hidden_size: int
+    h: tuple[bytes, ...]
+    """By tile."""
+    c: tuple[bytes, ...]
+
+
+def deflate(state: State, n_cell: int | None = None, threads: int | None = None) -> Deflated:
+    """Deflate a state, or a block of whole tiles of a domain of `n_cell` cells.
+
+    A unit's values in neighbouring cells are alike: with the cells of a unit side by side a file
+    has two fifths of the state's bytes. This is what HDF5's own filters would do, in threads.
     """
-    width = min(TILE, state.n_cell)
-    with h5py.File(path, "w") as file, ThreadPoolExecutor() as pool:
-        for name, values in (("h", state.h), ("c", state.c)):
+    width = _width(n_cell or state.n_cell)
+    firsts = range(0, state.n_cell, width)
+    with ThreadPoolExecutor(threads) as pool:
+        chunks = [
+            tuple(pool.map(partial(_deflated, values, width), firsts))
+            for values in (state.h, state.c)
+        ]
+    return Deflated(state.n_cell, state.hidden_size, *chunks)
+
+
+def write(path: Path, parts: Sequence[Deflated]) -> None:
+    """Write a state, its blocks in order, as HDF5.
+
+    h and c each have the shape (hidden_size, n_cell) and a chunk for each tile.
+    """
+    n_cell, hidden_size = sum(part.n_cell for part in parts), parts[0].hidden_size
+    width = _width(n_cell)
+    with h5py.File(path, "w") as file:
+        for name in ("h", "c"):
             stored = file.create_dataset(
                 name,
-                values.shape[::-1],
-                values.dtype,
-                chunks=(state.hidden_size, width),
+                (hidden_size, n_cell),
+                np.float16,
+                chunks=(hidden_size, width),
                 shuffle=True,
                 compression="gzip",
                 compression_opts=DEFLATE,
             )
-            firsts = range(0, state.n_cell, width)
-            chunks = pool.map(partial(_deflated, values, width), firsts)
-            for first, chunk in zip(firsts, chunks, strict=True):
-                stored.id.write_direct_chunk((0, first), chunk)
+            for number, chunk in enumerate(chain(*(getattr(part, name) for part in parts))):
+                stored.id.write_direct_chunk((0, number * width), chunk)
+
+
+def _width(n_cell: int) -> int:
+    """Return the cells of a chunk, which may not be wider than its dataset."""
+    return min(TILE, n_cell)
 
 
 def _deflated(values: Half, width: int, first: int) -> bytes:

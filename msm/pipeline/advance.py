@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -44,7 +44,7 @@ class Ran:
 
 def advance(
     run: Run, chain: Chain, wanted: Iterable[date], crew: Crew, progress: Progress = silent
-) -> Iterator[Ran]:
+) -> Generator[Ran]:
     """Run days, and all days between them and a state, and all that change with them.
 
     Parameters
@@ -82,9 +82,8 @@ class _Begun:
     """A day that the crew is at work on."""
 
     day: date
-    fingerprint: Any
     parts: list[Any]
-    hashes: list[Any]
+    outcome: Any
     snapshot: Any
 
 
@@ -104,11 +103,32 @@ class _Pass:
         self.left, self.refused = left, refused
         self.blocks = split(run.domain.n_cell, crew.blocks)
         self.recorded = set(chain.recorded_days())
+        # Not those that this pass itself stores ahead of their records.
+        self.stored = [day for day in chain.days() if day in self.recorded]
         self.last_wanted = max(left)
         self.last = max(self.recorded | left)
         self.start, self.parts, self.content = self._begin_with()
+        self.finished: _Begun | None = None
 
-    def follow(self) -> Iterator[Ran]:
+    def follow(self) -> Generator[Ran]:
+        """Run the days in order; whatever ends it early, the last state is stored."""
+        try:
+            yield from self._days()
+        except BaseException:
+            # An interrupt too, and whoever takes the days and fails: the next run begins here.
+            self._store_last()
+            raise
+
+    def _store_last(self) -> None:
+        last = self.finished
+        if last is None or last.snapshot is not None:
+            return
+        try:
+            self.crew.result(self._snapshot(last.day, last.parts))
+        except MsmError as error:
+            log.warning("The state after %s is not stored, and made again: %s", last.day, error)
+
+    def _days(self) -> Generator[Ran]:
         """Run the days in order, some of them begun while an earlier one is not finished."""
         total = (self.last_wanted - self.start).days
         begun: deque[_Begun] = deque()
@@ -144,7 +164,7 @@ class _Pass:
             return False
         following = min(self.left)
         return not any(
-            ran.day < day < following for day in self.chain.days() if day not in self.refused
+            ran.day < day < following for day in self.stored if day not in self.refused
         )
 
     def _begin_with(self) -> tuple[date, list[Any], str]:
@@ -176,9 +196,6 @@ class _Pass:
 
     def _content(self, parts: list[Any]) -> str:
         hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
-        return self._joined(hashes)
-
-    def _joined(self, hashes: list[Any]) -> str:
         tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
         return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.hidden_size, tiles)
 
@@ -193,20 +210,26 @@ class _Pass:
         self.parts = stepped
         snapshot = None
         if self._is_kept(day):
-            snapshot = submit(blocks.snapshot, self.chain, day, stepped)
+            snapshot = self._snapshot(day, stepped)
             if not day.toordinal() % self.run.settings.anchor_days:
                 # The file is what the days after it stand on: what was computed so far can be
                 # forgotten, and a worker that dies costs no more than the days since.
                 self.parts = [
                     submit(blocks.state, self.chain, day, block, snapshot) for block in self.blocks
                 ]
-        return _Begun(
-            day,
-            submit(blocks.fingerprint, given),
-            stepped,
-            [submit(blocks.hashes, part) for part in stepped],
-            snapshot,
+        outcome = self._outcome(day, stepped, stores_prediction=day in self.left)
+        return _Begun(day, stepped, outcome, snapshot)
+
+    def _outcome(self, day: date, parts: list[Any], *, stores_prediction: bool) -> Any:
+        summaries = [self.crew.submit(blocks.summary, part) for part in parts]
+        return self.crew.submit(
+            blocks.outcome, self.chain, day, summaries, stores_prediction=stores_prediction
         )
+
+    def _snapshot(self, day: date, parts: list[Any]) -> Any:
+        submit = self.crew.submit
+        deflated = [submit(blocks.deflated, part, self.crew.threads) for part in parts]
+        return submit(blocks.snapshot, self.chain, day, deflated)
 
     def _is_kept(self, day: date) -> bool:
         """Tell whether the state after a day is stored: often enough, at the end, or again."""
@@ -221,28 +244,27 @@ class _Pass:
         """Write what belongs to a day; its record comes last, and says that the day is done."""
         day = begun.day
         before = self._recorded(day)
-        content = self._joined(begun.hashes)
-        forcing = self.crew.result(begun.fingerprint)
+        outcome = self.crew.result(begun.outcome)
         changed = before is None or (
             (before.content_hash, before.hash_before, before.forcing_fingerprint)
-            != (content, self.content, forcing)
+            != (outcome.content_hash, self.content, outcome.forcing_sha256)
         )
-        asked_before = before is not None and before.prediction_sha256 is not None
-        predicted = day in self.left or (changed and asked_before)
-        prediction = None
-        if predicted:
-            maps = [self.crew.submit(blocks.soil_moisture, part) for part in begun.parts]
-            prediction = self.crew.result(
-                self.crew.submit(blocks.prediction, self.chain, day, maps)
-            )
+        if changed and before is not None and before.prediction_sha256 and day not in self.left:
+            # It was wanted at some time before.
+            again = self._outcome(day, begun.parts, stores_prediction=True)
+            outcome = self.crew.result(again)
+        prediction = outcome.prediction_sha256
         if begun.snapshot is not None:
             self.crew.result(begun.snapshot)
             prune(self.chain, day, self.run)
-        if changed or predicted:
-            self.chain.write_record(day, content, self.content, forcing, prediction)
-        self.content = content
+        if changed or prediction:
+            self.chain.write_record(
+                day, outcome.content_hash, self.content, outcome.forcing_sha256, prediction
+            )
+        self.content = outcome.content_hash
+        self.finished = begun
         self.left.discard(day)
-        return Ran(day, changed, predicted)
+        return Ran(day, changed, prediction is not None)
 
     def _recorded(self, day: date) -> DayRecord | None:
         if day not in self.recorded:

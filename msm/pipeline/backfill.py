@@ -6,7 +6,7 @@ import fcntl
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -200,8 +200,11 @@ def backfill(
         wanted = plan(run, days, replace).why
         if wanted:
             chain = find_chain(run, min(days)) or open_chain(run, min(wanted))
-            with _Publications(crew, chain, now, report) as publications:
-                for ran in advance(run, chain, wanted, crew, progress):
+            with (
+                _Publications(crew, chain, now, report) as publications,
+                closing(advance(run, chain, wanted, crew, progress)) as advancing,
+            ):
+                for ran in advancing:
                     report.run += 1
                     if ran.predicted:
                         publications.add(ran.day)
@@ -222,7 +225,8 @@ class _Publications:
     def add(self, day: date) -> None:
         """Publish a day."""
         with self._noting(day):
-            published = self.crew.submit(blocks.publication, self.chain, day, self.now)
+            # Where days are begun faster than they are published, the network waits for the maps.
+            published = self.crew.submit(blocks.publication, self.chain, day, self.now, urgent=True)
             self.begun.append((day, published))
         while len(self.begun) > self.crew.blocks:
             self._finish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from msm.cells import CellFields
 from msm.model import inference
 from msm.model.chain import Chain
 from msm.model.checkpoint import InputSpec
-from msm.model.state import State
+from msm.model.snapshot import Deflated, deflate
+from msm.model.state import State, content_hash
 from msm.pipeline.chains import prediction_path
 from msm.pipeline.gather import Gathered
 from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
@@ -40,14 +42,43 @@ class Weather:
     lacking: NDArray[np.bool_]
     """Cells that no source reaches, shape (n_cell,): they were given means of the training."""
 
+    def __sizeof__(self) -> int:
+        """Return the bytes, by which a cluster decides where to work."""
+        return self.columns.nbytes + self.statics.nbytes + self.lacking.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What is to be known of a block after a day, beside its state."""
+
+    forcing_sha256: str
+    soil_moisture: Float32
+    """m3 m-3, NaN where inputs are lacking."""
+    tile_hashes: tuple[bytes, ...]
+    """Of the state."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stepped:
     """A block of cells after a day."""
 
-    soil_moisture: Float32
-    """m3 m-3, NaN where inputs are lacking."""
+    summary: Summary
     state: State
+
+    def __sizeof__(self) -> int:
+        """Return the bytes, by which a cluster decides where to work."""
+        return self.summary.soil_moisture.nbytes + getsizeof(self.state)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a day."""
+
+    content_hash: str
+    """Of the state of all cells."""
+    forcing_sha256: str
+    prediction_sha256: str | None
+    """Content of what the network says of the day, None where that was not to be stored."""
 
 
 def forcing(run: Run, day: date, gathered: Gathered) -> None:
@@ -93,31 +124,40 @@ def step(
         run.settings.precision,
     )
     soil_moisture[given.lacking[block]] = np.nan
-    return Stepped(soil_moisture, after)
+    return Stepped(Summary(given.forcing_sha256, soil_moisture, after.tile_hashes), after)
 
 
-def fingerprint(run: Run, given: Weather) -> str:
-    """Return the hash of a day's forcing."""
-    return given.forcing_sha256
-
-
-def hashes(run: Run, part: State | Stepped) -> tuple[bytes, ...]:
+def hashes(run: Run, part: State) -> tuple[bytes, ...]:
     """Return the hashes of a block's tiles."""
-    return (part.state if isinstance(part, Stepped) else part).tile_hashes
+    return part.tile_hashes
 
 
-def soil_moisture(run: Run, part: Stepped) -> Float32:
-    """Return what the network says of a block."""
-    return part.soil_moisture
+def summary(run: Run, part: Stepped) -> Summary:
+    """Return what is to be known of a block."""
+    return part.summary
 
 
-def prediction(run: Run, chain: Chain, day: date, parts: list[Float32]) -> str:
-    """Store what the network says of a day, on all cells; return the hash of its content."""
+def outcome(
+    run: Run, chain: Chain, day: date, parts: list[Summary], *, stores_prediction: bool
+) -> Outcome:
+    """Put together what came of a day, and store what the network says of it where that is asked.
+
+    All parts were given the same forcing.
+    """
+    tiles = tuple(tile for part in parts for tile in part.tile_hashes)
+    return Outcome(
+        content_hash(run.domain.n_cell, run.checkpoint.card.hidden_size, tiles),
+        parts[0].forcing_sha256,
+        _prediction(run, chain, day, parts) if stores_prediction else None,
+    )
+
+
+def _prediction(run: Run, chain: Chain, day: date, parts: list[Summary]) -> str:
     nothing = np.zeros(run.domain.n_cell, bool)
     made = CellFields(
         mask_sha256=run.domain.mask_sha256,
         day=day,
-        fields={"soil_moisture": np.concatenate(parts)},
+        fields={"soil_moisture": np.concatenate([part.soil_moisture for part in parts])},
         units={"soil_moisture": "m3 m-3"},
         filled=nothing,
         inputs=(),
@@ -127,13 +167,14 @@ def prediction(run: Run, chain: Chain, day: date, parts: list[Float32]) -> str:
     return made.sha256
 
 
-def snapshot(run: Run, chain: Chain, day: date, parts: list[Stepped]) -> None:
+def deflated(run: Run, part: Stepped, threads: int | None) -> Deflated:
+    """Deflate the state of a block."""
+    return deflate(part.state, run.domain.n_cell, threads)
+
+
+def snapshot(run: Run, chain: Chain, day: date, parts: list[Deflated]) -> None:
     """Store the state of all cells after a day."""
-    states = [part.state for part in parts]
-    chain.write_snapshot(
-        day,
-        State(np.concatenate([s.h for s in states]), np.concatenate([s.c for s in states])),
-    )
+    chain.write_snapshot(day, parts)
 
 
 def publication(run: Run, chain: Chain, day: date, now: datetime) -> Published:

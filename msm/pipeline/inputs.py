@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 from msm import cells, forcing, statics
 from msm.cells import CellFields
 from msm.errors import MsmError
+from msm.grid.domain import Domain
 from msm.inputs.granule import GranuleFile, newest
 from msm.inputs.product import Product
 from msm.inputs.smap_l3 import SPL3SMP_E_006
@@ -78,8 +81,9 @@ def stored_statics(run: Run) -> CellFields:
     MsmError
         If no granule of the land model's constants is to be had.
     """
-    if run.statics_path.exists():
-        return cells.read(run.statics_path, run.domain)
+    path = run.statics_path
+    if path.exists():
+        return _read_statics(path, path.stat().st_mtime_ns, run.domain)
     start = midnight(run.settings.statics_day)
     constants = fetch_newest(run, CONSTANTS, start, start)
     satellite = fetch_newest(run, SATELLITE, start, start + timedelta(days=REPEAT_CYCLE_DAYS - 1))
@@ -88,8 +92,14 @@ def stored_statics(run: Run) -> CellFields:
             f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
         )
     made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
-    cells.write(run.statics_path, made)
+    cells.write(path, made)
     return made
+
+
+@lru_cache(maxsize=2)
+def _read_statics(path: Path, written: int, domain: Domain) -> CellFields:
+    """Read the statics once for all days of a process, and again where they were `written` anew."""
+    return cells.read(path, domain)
 
 
 def fetch_newest(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from msm.errors import MsmError
 from msm.model.chain import Chain, ChainRoot, StateError, open_chain
+from msm.model.snapshot import deflate
 from msm.model.state import State
 
 DAY = date(2020, 5, 17)
@@ -46,7 +47,7 @@ def _put(chain: Chain, day: date, state: State, before: str | None = None, forci
     if before is None:
         recorded = eve in chain.recorded_days()
         before = chain.read_record(eve).content_hash if recorded else "before"
-    chain.write_snapshot(day, state)
+    chain.write_snapshot(day, [deflate(state)])
     return chain.write_record(day, state.content_hash, before, forcing)
 
 
@@ -144,7 +145,7 @@ def test_a_record_on_top_of_another_state_of_the_day_before_is_refused(chain: Ch
 
 def test_a_block_is_read_alone(chain: Chain):
     state = _state(1, 3000)
-    chain.write_snapshot(DAY, state)
+    chain.write_snapshot(DAY, [deflate(state)])
     for block in (slice(0, 1024), slice(1024, 3000), slice(0, 3000)):
         part = chain.read_block(DAY, block)
         np.testing.assert_array_equal(part.h, state.h[block])
@@ -221,11 +222,12 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_older_snapshot(chain: Chain)
         from pathlib import Path
         import numpy as np
         from msm.model.chain import ChainRoot, open_chain
+        from msm.model.snapshot import deflate
         from msm.model.state import State
         root = ChainRoot.model_validate_json({chain.root.model_dump_json()!r})
         chain = open_chain(Path({str(chain.folder.parent)!r}), root)
         os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-        chain.write_snapshot(date(2020, 5, 17), State.zeros(50, 8))
+        chain.write_snapshot(date(2020, 5, 17), [deflate(State.zeros(50, 8))])
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],

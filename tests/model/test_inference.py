@@ -14,6 +14,7 @@ from msm.model.chain import ChainRoot, open_chain
 from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.inference import InferenceError, outside_training, run, step
 from msm.model.network import SoilMoistureLSTM
+from msm.model.snapshot import deflate
 from msm.model.state import TILE, State, content_hash
 
 MakeDay = Callable[..., tuple[np.ndarray, np.ndarray, State]]
@@ -171,7 +172,7 @@ def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
         in_memory, kept = step(checkpoint, forcing, statics, kept)
         from_disk, after = step(checkpoint, forcing, statics, reloaded)
         day = start + timedelta(n)
-        chain.write_snapshot(day, after)
+        chain.write_snapshot(day, [deflate(after)])
         chain.write_record(day, after.content_hash, reloaded.content_hash, "")
         reloaded, _ = chain.read_snapshot(day)
         assert in_memory.tobytes() == from_disk.tobytes()

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from msm.archive import store
 from msm.cells import CellFields, Input
 from msm.errors import MsmError
 from msm.model.checkpoint import make_checkpoint, save_checkpoint
+from msm.pipeline import advance as advancing
 from msm.pipeline import crew as crews
 from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
 from msm.pipeline.chains import open_chain, touched
@@ -171,6 +173,16 @@ def test_any_number_of_workers_and_blocks_makes_the_same_files(
     assert files(run) == reference
 
 
+def test_a_spin_up_is_one_way_through_the_days(site, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(advancing, "KEPT_DAYS", 2)
+    near = site(tmp_path)
+    far = near.settings.model_copy(update={"spin_up_days": len(DAYS) - 1})
+    run = Run(far, near.readers)
+    with crews.local_cluster(run.settings, 2) as crew:
+        assert make(run, DAYS[-1:], crew=crew).run == len(DAYS)
+    assert not [record for record in caplog.records if record.name.startswith("msm")]
+
+
 def test_a_worker_that_is_killed_changes_nothing(site, tmp_path, reference):
     run = site(tmp_path)
     killed = []
@@ -188,9 +200,9 @@ def test_a_worker_that_is_killed_changes_nothing(site, tmp_path, reference):
     assert files(run) == reference
 
 
-def test_a_backfill_that_is_killed_goes_on_where_it_was(site, tmp_path, reference):
-    run = site(tmp_path)
-    settings = run.settings
+@contextmanager
+def another_process(settings, maps):
+    """Let `msm backfill` make so many maps of the wanted days, in a process group of its own."""
     environment = os.environ | {
         "MSM_WORK": str(settings.work),
         "MSM_ARCHIVE": str(settings.archive),
@@ -200,14 +212,41 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(site, tmp_path, referenc
         "MSM_ANCHOR_DAYS": "4",
     }
     command = [MSM, "backfill", str(WANTED[0]), str(WANTED[-1]), "--workers", "1"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and len(store.published_days(settings.archive, BOX)) < 3:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        while process.poll() is None and len(store.published_days(settings.archive, BOX)) < maps:
             pass
+        yield process
+
+
+def test_a_backfill_that_is_killed_goes_on_where_it_was(site, tmp_path, reference):
+    run = site(tmp_path)
+    with another_process(run.settings, maps=3) as process:
         process.kill()
-    there = store.published_days(settings.archive, BOX)
+    there = store.published_days(run.settings.archive, BOX)
     assert 3 <= len(there) < len(WANTED)
     report = make(run, replace="changed")
     assert set(report.published) >= set(WANTED) - set(there)
+    assert files(run) == reference
+
+
+def test_an_interrupt_costs_at_most_the_day_in_hand(site, tmp_path, reference):
+    run = site(tmp_path)
+    with another_process(run.settings, maps=3) as process:
+        # As a terminal does at Ctrl-C: to the workers as well.
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said, said
+    chain = open_chain(run, WANTED[0])
+    last = chain.recorded_days()[-1]
+    assert last < WANTED[-1]
+    assert last in chain.days()
+    # What has a record and was wanted is published.
+    there = store.published_days(run.settings.archive, BOX)
+    assert set(chain.recorded_days()) & set(WANTED) - set(there) <= {last}
+    assert make(run).run == (WANTED[-1] - last).days
     assert files(run) == reference
 
 
