@@ -1,0 +1,321 @@
+"""Stations with their own weather as samples in canonical names and units, quality-controlled."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import Geod
+
+from msm.errors import MsmError
+from msm.inputs.uscrn import DailyRecord, Station, read_tables
+from msm.training.conversions import kelvin, mean_flux, specific_humidity, standard_pressure
+from msm.training.gaps import fill_gaps
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+RULES = {
+    "precipitation range": "precipitation outside 0 to 500 mm",
+    "temperature range": "air temperatures outside -60 to 50 °C",
+    "humidity range": "relative humidity outside 1 to 100 %",
+    "solar range": "radiation outside 0 to 42 MJ m-2",
+    "soil moisture range": "soil moisture outside 0.001 to 0.6 m3 m-3",
+    "station left out": "stations without an elevation or without any value of some forcing",
+    "placeholder soil": "stations whose sand and clay are also those of stations far away",
+    "interpolated": "forcing filled between its neighbours, in gaps of up to 3 days",
+    "climatology": "forcing filled with the mean of the season, in gaps of up to 30 days",
+    "long gap": "forcing filled with the mean of the season, in longer gaps",
+    "frozen": "targets with air or soil below 0 °C",
+    "frost unknown": "targets with neither an air nor a soil temperature",
+    "target in long gap": "targets during a long gap in some forcing",
+    "target after long gap": "targets in the 60 days after one",
+}
+"""What each entry of a report counts, in the order in which the rules are applied.
+
+Values of a station and day, where it does not say stations. A value that several rules would remove
+is counted by the first.
+"""
+
+RANGES = {
+    "precipitation_mm": ("precipitation range", 0.0, 500.0),
+    "t_avg_c": ("temperature range", -60.0, 50.0),
+    # The driest day of Death Valley has a mean of 1.9 %; broken sensors report 0.1 to 0.3.
+    "rh_avg_percent": ("humidity range", 1.0, 100.0),
+    # The clearest day brings 35; 42 reach the top of the atmosphere.
+    "solar_mj_m2": ("solar range", 0.0, 42.0),
+    # The smallest step of the sensor, and a pore space that topsoil rarely exceeds.
+    "soil_moisture_5cm": ("soil moisture range", 0.001, 0.6),
+}
+"""Rule, lowest and highest daily value by the name in the record."""
+
+UNITS = {
+    "precipitation_mm": (0.01, 500.0, "give mm of the day, mm s-1 times 86400"),
+    "t_avg_c": (-60.0, 50.0, "give °C, kelvin less 273.15"),
+    "soil_temp_5cm_c": (-60.0, 50.0, "give °C, kelvin less 273.15"),
+    "rh_avg_percent": (1.0, 100.0, "give percent, a fraction times 100"),
+    "solar_mj_m2": (0.0, 42.0, "give MJ m-2 of the day, W m-2 times 0.0864"),
+    "soil_moisture_5cm": (0.0, 1.0, "give m3 m-3, percent divided by 100"),
+}
+"""Where the median of a station lies (of its wet days for precipitation), and the remedy if not."""
+
+RECOVERY_DAYS = 60
+"""Days after a longer gap until the topsoil has forgotten the weather that nobody measured."""
+
+SAME_SOIL_METRES = 50e3
+"""Farther apart no two stations measure one soil to a tenth of a percent."""
+
+PLACEHOLDERS = (
+    *((0.421, 0.200), (0.430, 0.175), (0.217, 0.235), (0.221, 0.500)),
+    *((0.283, 0.040), (0.639, 0.055), (0.946, 0.040)),
+)
+"""Sand and clay that stations all over the USCRN share, which were not measured at each of them.
+
+They are listed beside the rule that finds them since a table may hold only one of the stations.
+"""
+
+
+class StationsError(MsmError):
+    """Station data cannot be made into samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stations:
+    """Stations with daily forcing, static attributes and a target.
+
+    Attributes
+    ----------
+    wban, names, state : ndarray of str, shape (n_station,)
+    lat, lon : ndarray of float64, shape (n_station,)
+    elevation : ndarray of float64, shape (n_station,)
+        m above sea level.
+    days : ndarray of datetime64[D], shape (n_day,)
+        Consecutive, each from midnight to midnight of the station's local standard time. They are
+        not shifted to UTC days, as no daily value can be.
+    forcing : dict of str to ndarray of float32, shape (n_station, n_day)
+        Canonical units, finite.
+    observed : ndarray of bool, shape (n_station, n_day)
+        Where all forcing was measured; elsewhere some of it is filled.
+    statics : dict of str to ndarray of float32, shape (n_station,)
+        Canonical units; NaN where the soil was not measured.
+    target : ndarray of float32, shape (n_station, n_day)
+        Soil moisture at 5 cm, m3 m-3; NaN where there is none to be used.
+    """
+
+    wban: npt.NDArray[np.str_]
+    names: npt.NDArray[np.str_]
+    state: npt.NDArray[np.str_]
+    lat: npt.NDArray[np.float64]
+    lon: npt.NDArray[np.float64]
+    elevation: npt.NDArray[np.float64]
+    days: npt.NDArray[np.datetime64]
+    forcing: dict[str, Floats]
+    observed: Mask
+    statics: dict[str, Floats]
+    target: Floats
+
+    @property
+    def n_cell(self) -> int:
+        """Number of stations, under the name that other samples have for it."""
+        return self.lat.size
+
+    def between(self, first: date, last: date) -> Self:
+        """Return the days from `first` to `last`, both included.
+
+        Raises
+        ------
+        StationsError
+            If the record does not hold all of them.
+        """
+        span = (self.days >= np.datetime64(first)) & (self.days <= np.datetime64(last))
+        if span.sum() != (last - first).days + 1:
+            raise StationsError(
+                f"the record holds {self.days[0]}..{self.days[-1]}, not all of {first}..{last}:"
+                " choose days inside it"
+            )
+        return replace(
+            self,
+            days=self.days[span],
+            forcing={name: values[:, span] for name, values in self.forcing.items()},
+            observed=self.observed[:, span],
+            target=self.target[:, span],
+        )
+
+    def at(self, stations: Mask | npt.NDArray[np.intp]) -> Self:
+        """Return a selection of the stations, by mask or by index."""
+        return replace(
+            self,
+            wban=self.wban[stations],
+            names=self.names[stations],
+            state=self.state[stations],
+            lat=self.lat[stations],
+            lon=self.lon[stations],
+            elevation=self.elevation[stations],
+            forcing={name: values[stations] for name, values in self.forcing.items()},
+            observed=self.observed[stations],
+            statics={name: values[stations] for name, values in self.statics.items()},
+            target=self.target[stations],
+        )
+
+
+def read_stations(folder: Path) -> tuple[Stations, dict[str, int]]:
+    """Read the tables of a folder (see `msm.inputs.uscrn.read_tables`) and make samples of them.
+
+    Returns
+    -------
+    Stations
+    dict of str to int
+        How much fell to each of `RULES`.
+    """
+    return make_samples(read_tables(folder))
+
+
+def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
+    """Make samples of what stations measured.
+
+    Parameters
+    ----------
+    record : DailyRecord
+
+    Returns
+    -------
+    Stations
+        In the order of the record. A station without elevation, from which humidity follows, or
+        without any value of a forcing is left out.
+    dict of str to int
+        How much fell to each of `RULES`.
+
+    Raises
+    ------
+    StationsError
+        If values cannot be in the unit that their name states, or no station is left.
+    """
+    check_units(record)
+    report = Counter(dict.fromkeys(RULES, 0))
+    values = dict(record.values)
+    for name, (rule, lowest, highest) in RANGES.items():
+        outside = (values[name] < lowest) | (values[name] > highest)
+        values[name] = _remove(values[name], outside, rule, report)
+    forcing = _forcing(record, values)
+    kept = np.all([np.isfinite(found).any(axis=1) for found in forcing.values()], axis=0)
+    report["station left out"] = int((~kept).sum())
+    if not kept.any():
+        raise StationsError(
+            "no station has an elevation and values of all forcing: give elevation_m in"
+            " stations.csv and the quantities in daily.parquet"
+        )
+    statics = _statics(record.stations, report)
+    observed = np.all([np.isfinite(found[kept]) for found in forcing.values()], axis=0)
+    unknown = np.zeros(observed.shape, bool)
+    for name, found in forcing.items():
+        # What fell on the two sides of a gap in rain says nothing of what fell in it.
+        forcing[name], gaps = fill_gaps(found[kept], record.days, bridge=name != "precipitation")
+        report.update({rule: int(days.sum()) for rule, days in gaps.items()})
+        unknown |= gaps["long gap"]
+    values = {name: found[kept] for name, found in values.items()}
+    target = _targets(values, unknown, report)
+    samples = Stations(
+        wban=_each(record.stations, "wban")[kept],
+        names=_each(record.stations, "name")[kept],
+        state=_each(record.stations, "state")[kept],
+        lat=_each(record.stations, "lat")[kept],
+        lon=_each(record.stations, "lon")[kept],
+        elevation=_each(record.stations, "elevation")[kept],
+        days=record.days,
+        forcing=forcing,
+        observed=observed,
+        statics={name: found[kept] for name, found in statics.items()},
+        target=target,
+    )
+    return samples, dict(report)
+
+
+def check_units(record: DailyRecord) -> None:
+    """Refuse values that cannot be in the unit that the name of their column states.
+
+    Raises
+    ------
+    StationsError
+        Naming the column, the station and the remedy.
+    """
+    for name, (lowest, highest, remedy) in UNITS.items():
+        if name not in record.values:
+            continue
+        for station, row in zip(record.stations, record.values[name], strict=True):
+            known = row[row > 0] if name == "precipitation_mm" else row[np.isfinite(row)]
+            # The median, which the faults that the rules remove do not move.
+            if known.size and not lowest <= (median := np.median(known)) <= highest:
+                raise StationsError(
+                    f"{name} of station {station.name} has a median of {median:.3g}, which is not"
+                    f" of its unit: {remedy}"
+                )
+
+
+def shared_soils(stations: Sequence[Station]) -> Mask:
+    """Find the stations whose soil is, to a tenth of a percent, that of one far away.
+
+    Silt is the rest of sand and clay, so the two are compared for all three.
+    """
+    sand, clay = (_each(stations, name).round(3) for name in ("sand", "clay"))
+    lat, lon = (_each(stations, name) for name in ("lat", "lon"))
+    one, other = np.nonzero((sand[:, None] == sand) & (clay[:, None] == clay))
+    _, _, distance = Geod(ellps="WGS84").inv(lon[one], lat[one], lon[other], lat[other])
+    shared = np.zeros(len(stations), bool)
+    shared[one[distance > SAME_SOIL_METRES]] = True
+    return shared
+
+
+def _forcing(record: DailyRecord, values: dict[str, Floats]) -> dict[str, Floats]:
+    """Return the forcing in canonical units, with its gaps; no humidity without an elevation."""
+    temperature = kelvin(values["t_avg_c"])
+    pressure = standard_pressure(_each(record.stations, "elevation"))[:, None]
+    humidity = specific_humidity(values["rh_avg_percent"], temperature, pressure)
+    return {
+        "precipitation": values["precipitation_mm"],
+        "air_temperature": temperature.astype(np.float32),
+        "specific_humidity": humidity.astype(np.float32),
+        "shortwave_down": mean_flux(values["solar_mj_m2"]).astype(np.float32),
+    }
+
+
+def _statics(stations: Sequence[Station], report: Counter[str]) -> dict[str, Floats]:
+    """Return the soil of all stations, NaN where it was not measured there."""
+    listed = [(round(place.sand, 3), round(place.clay, 3)) in PLACEHOLDERS for place in stations]
+    placeholder = shared_soils(stations) | listed
+    report["placeholder soil"] = int(placeholder.sum())
+    return {
+        name: np.where(placeholder, np.nan, _each(stations, name)).astype(np.float32)
+        for name in ("sand", "clay")
+    }
+
+
+def _targets(values: dict[str, Floats], unknown: Mask, report: Counter[str]) -> Floats:
+    """Return the soil moisture of the days on which it is a measurement and its past is known.
+
+    The dielectric sensors do not see ice. Where only one of the two temperatures is there, it
+    decides alone; where none is, the day may have been frozen.
+    """
+    target, air = values["soil_moisture_5cm"], values["t_avg_c"]
+    soil = values.get("soil_temp_5cm_c", np.full_like(air, np.nan))
+    target = _remove(target, (air < 0) | (soil < 0), "frozen", report)
+    target = _remove(target, np.isnan(air) & np.isnan(soil), "frost unknown", report)
+    target = _remove(target, unknown, "target in long gap", report)
+    day = np.arange(target.shape[1])
+    last_unknown = np.maximum.accumulate(np.where(unknown, day, -RECOVERY_DAYS - 1), axis=1)
+    recovering = day - last_unknown <= RECOVERY_DAYS
+    return _remove(target, recovering, "target after long gap", report)
+
+
+def _remove(values: Floats, where: Mask, rule: str, report: Counter[str]) -> Floats:
+    """Return the values without those that a rule refuses, and count these."""
+    report[rule] += int((where & ~np.isnan(values)).sum())
+    return np.where(where, np.float32(np.nan), values)
+
+
+def _each(stations: Sequence[Station], name: str) -> npt.NDArray[Any]:
+    """Return an attribute of each station."""
+    return np.array([getattr(station, name) for station in stations])

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from msm.inputs.uscrn import DailyRecord, read_tables
+
+
+@pytest.fixture(scope="session")
+def real_record(real_data: Path) -> DailyRecord:
+    return read_tables(real_data / "uscrn")
