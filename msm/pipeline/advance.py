@@ -163,9 +163,7 @@ class _Pass:
         if not self.left:
             return False
         following = min(self.left)
-        return not any(
-            ran.day < day < following for day in self.stored if day not in self.refused
-        )
+        return not any(ran.day < day < following for day in self.stored if day not in self.refused)
 
     def _begin_with(self) -> tuple[date, list[Any], str]:
         """Return the newest state before the first wanted day that the chain vouches for."""

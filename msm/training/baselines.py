@@ -60,7 +60,7 @@ def antecedent_precipitation(training: Stations, others: Stations) -> Values:
     best: tuple[float, float, Values] | None = None
     for recession in RECESSIONS:
         columns = _index_columns(training, recession)[there]
-        coefficients, *_ = np.linalg.lstsq(columns, truth, rcond=None)
+        coefficients = np.asarray(np.linalg.lstsq(columns, truth, rcond=None)[0], np.float64)
         error = float(np.mean((columns @ coefficients - truth) ** 2))
         if best is None or error < best[0]:
             best = error, recession, coefficients

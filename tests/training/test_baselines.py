@@ -41,7 +41,10 @@ def buckets() -> Stations:
             "shortwave_down": np.full((n, n_day), 200, np.float32),
         },
         observed=np.ones((n, n_day), bool),
-        statics={"sand": np.full(n, 0.4, np.float32), "clay": np.full(n, np.nan, np.float32)},
+        statics={
+            "sand": np.full(n, 0.4, np.float32),
+            "clay": np.where(np.arange(n) % 3, 0.2, np.nan).astype(np.float32),
+        },
         target=level.astype(np.float32),
     )
 
