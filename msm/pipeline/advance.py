@@ -163,9 +163,7 @@ class _Pass:
         if not self.left:
             return False
         following = min(self.left)
-        return not any(
-            ran.day < day < following for day in self.stored if day not in self.refused
-        )
+        return not any(ran.day < day < following for day in self.stored if day not in self.refused)
 
     def _begin_with(self) -> tuple[date, list[Any], str]:
         """Return the newest state before the first wanted day that the chain vouches for."""
@@ -197,7 +195,7 @@ class _Pass:
     def _content(self, parts: list[Any]) -> str:
         hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
         tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
-        return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.hidden_size, tiles)
+        return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.state_size, tiles)
 
     def _begin(self, day: date, gathered: Gathered | None) -> _Begun:
         submit = self.crew.submit
