@@ -55,18 +55,22 @@ def test_its_arithmetic_agrees_with_the_tiles(
         np.testing.assert_allclose(resident.c, after.c, atol=3e-2)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_its_arithmetic_agrees_for_an_ensemble(
-    ensemble: Checkpoint, make_gappy_day: MakeDay, monkeypatch: pytest.MonkeyPatch
+    ensemble: Checkpoint,
+    make_gappy_day: MakeDay,
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(cuda, "BATCH", 100)
     _, statics, state = make_gappy_day(250)
     days = [make_gappy_day(250, seed=seed)[0] for seed in range(5)]
-    resident = Resident(ensemble, statics, state, torch.device("cpu"), "float32")
+    resident = Resident(ensemble, statics, state, torch.device("cpu"), precision)
     for forcing, (expected, after) in zip(
         days, run(ensemble, days, statics, state, "cpu"), strict=True
     ):
         found = resident.advance(torch.tensor(forcing))
-        assert_agree(Prediction(*found.numpy()), expected, "float32")
+        assert_agree(Prediction(*found.numpy()), expected, precision)
         np.testing.assert_allclose(resident.h, after.h, atol=1e-2)
         np.testing.assert_allclose(resident.c, after.c, atol=1e-2)
 
