@@ -22,7 +22,7 @@ from rich.console import Console
 from torch import Tensor
 
 from msm.model.checkpoint import Checkpoint, load_checkpoint
-from msm.model.network import SoilMoistureLSTM
+from msm.model.network import SoilMoistureLSTM, network_of
 from msm.training.fit import normalised
 from msm.training.pixels import read_pixels
 
@@ -54,14 +54,6 @@ STORED: dict[str, tuple[Rounding, Rounding, int]] = {
 """How h and c are rounded, and the bytes of both for one unit of one cell."""
 
 
-def network(checkpoint: Checkpoint) -> SoilMoistureLSTM:
-    """Build the network of a checkpoint."""
-    card = checkpoint.card
-    built = SoilMoistureLSTM(len(card.inputs), card.hidden_size)
-    built.load_state_dict({name: torch.tensor(w) for name, w in checkpoint.weights.items()})
-    return built.eval()
-
-
 def day_by_day(built: SoilMoistureLSTM, x: Tensor, h_of: Rounding, c_of: Rounding) -> Tensor:
     """Predict every day, rounding the state between days; shape (cells, days)."""
     state = (x.new_zeros(x.shape[0], built.hidden_size),) * 2
@@ -69,7 +61,7 @@ def day_by_day(built: SoilMoistureLSTM, x: Tensor, h_of: Rounding, c_of: Roundin
     for day in range(x.shape[1]):
         y, (h, c) = built.step(x[:, day], state)
         state = (h_of(h), c_of(c))
-        days.append(y)
+        days.append(y[:, 0])
     return torch.stack(days, dim=1)
 
 
@@ -86,13 +78,13 @@ def errors(difference: NDArray[np.float32]) -> dict[str, float]:
 @torch.inference_mode()
 def precision(checkpoint: Checkpoint, x: Tensor) -> dict[str, dict[str, object]]:
     """Compare rounded with unrounded states."""
-    built, scale = network(checkpoint), checkpoint.card.target.std
+    built, scale = network_of(checkpoint, 0), checkpoint.card.head.std
     exact = day_by_day(built, x, lambda h: h, lambda c: c)
     rows: dict[str, dict[str, object]] = {}
     for name, (h_of, c_of, size) in STORED.items():
         moved = (scale * (day_by_day(built, x, h_of, c_of) - exact)).numpy()
         rows[name] = {
-            "bytes a cell": size * checkpoint.card.hidden_size,
+            "bytes a cell": size * checkpoint.card.state_size,
             **{f"after {days} days": errors(moved[:, days - 1]) for days in (30, 365)},
             "any day": errors(moved),
         }
@@ -105,13 +97,13 @@ def overlap(checkpoint: Checkpoint, x: Tensor) -> dict[int, dict[str, float]]:
 
     First products are taken on the first of each month of the last year.
     """
-    built, scale = network(checkpoint), checkpoint.card.target.std
-    whole = built(x)[0]
+    built, scale = network_of(checkpoint, 0), checkpoint.card.head.std
+    whole = built(x)[0][..., 0]
     firsts = range(max(OVERLAPS), x.shape[1], 30)
     rows = {}
     for days in OVERLAPS:
         cut = [
-            built(x[:, first - days : first + 1])[0][:, -1] - whole[:, first] for first in firsts
+            built(x[:, first - days : first + 1])[0][:, -1, 0] - whole[:, first] for first in firsts
         ]
         rows[days] = errors((scale * torch.stack(cut)).numpy())
     return rows

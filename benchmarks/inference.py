@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.carried_state import errors, network
+from benchmarks.carried_state import errors
+from benchmarks.one_day import multiplications
 from benchmarks.timing import medians
 from msm.grid.domain import load_domain
 from msm.model import inference
-from msm.model.checkpoint import Card, Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.card import Card
+from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.cuda import Precision, Resident
-from msm.model.network import SoilMoistureLSTM
+from msm.model.network import SoilMoistureLSTM, network_of, weights_of
 from msm.model.state import TILE, State
 from msm.training.fit import normalised
 from msm.training.pixels import Pixels, read_pixels
@@ -45,9 +47,9 @@ def small(hidden_size: int) -> Checkpoint:
     """Return a network of another width with random weights."""
     shipped = load_checkpoint().card
     torch.manual_seed(0)
-    built = SoilMoistureLSTM(len(shipped.inputs), hidden_size)
+    built = SoilMoistureLSTM(shipped.n_channels, hidden_size, shipped.n_outputs)
     card = shipped.model_copy(update={"hidden_size": hidden_size})
-    return make_checkpoint(card, {name: w.numpy() for name, w in built.state_dict().items()})
+    return make_checkpoint(card, weights_of([built]))
 
 
 def inputs(card: Card, n_cell: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +64,7 @@ def share(checkpoint: Checkpoint, threads: int) -> dict[str, float]:
     """Compare the step with a square sgemm on so many threads."""
     card = checkpoint.card
     forcing, statics = inputs(card, CELLS)
-    state = State.zeros(CELLS, card.hidden_size)
+    state = State.zeros(CELLS, card.state_size)
     left, out = torch.randn(SQUARE, SQUARE), torch.empty(SQUARE, SQUARE)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -74,9 +76,7 @@ def share(checkpoint: Checkpoint, threads: int) -> dict[str, float]:
         ROUNDS,
     )
     torch.set_num_threads(before)
-    size = card.hidden_size
-    products = len(card.inputs) * size + 2 * size * 4 * size + size
-    step = 2 * CELLS * products / seconds["step"] / 1e9
+    step = 2 * CELLS * multiplications(card) / seconds["step"] / 1e9
     sgemm = 2 * SQUARE**3 / seconds["sgemm"] / 1e9
     return {"step, gflop/s": step, "sgemm, gflop/s": sgemm, "share": step / sgemm}
 
@@ -86,13 +86,13 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
     card = checkpoint.card
     n_cell = load_domain("conus").n_cell
     forcing, statics = inputs(card, n_cell)
-    state = State.zeros(n_cell, card.hidden_size)
-    built = network(checkpoint)
-    x = torch.randn(WINDOW_CELLS, WINDOW_DAYS, len(card.inputs))
+    state = State.zeros(n_cell, card.state_size)
+    built = network_of(checkpoint, 0)
+    x = torch.randn(WINDOW_CELLS, WINDOW_DAYS, card.n_channels)
 
     @torch.inference_mode()
     def whole_window() -> list[Tensor]:
-        return [built(part)[0][:, -1] for part in x.split(WINDOW_BATCH)]
+        return [built(part)[0][:, -1, 0] for part in x.split(WINDOW_BATCH)]
 
     seconds = medians(
         {
@@ -112,7 +112,7 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
 
 def rounded(checkpoint: Checkpoint, x: Tensor, number: torch.dtype) -> Tensor:
     """Predict every day, normalised, with the LSTM's products taking numbers of another type."""
-    built = network(checkpoint)
+    built = network_of(checkpoint, 0)
     w_ih, w_hh, b_ih, b_hh = built.lstm.parameters()
 
     def product(values: Tensor, weight: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def rounded(checkpoint: Checkpoint, x: Tensor, number: torch.dtype) -> Tensor:
         in_gate, forget, update, out_gate = gates.chunk(4, dim=1)
         c = forget.sigmoid() * c + in_gate.sigmoid() * update.tanh()
         h = out_gate.sigmoid() * c.tanh()
-        days.append(built.head(h).squeeze(1))
+        days.append(built.head(h)[:, 0])
         h, c = h.half().float(), c.half().float()
     return torch.stack(days, dim=1)
 
@@ -136,9 +136,9 @@ def resident(checkpoint: Checkpoint, pixels: Pixels, precision: Precision) -> np
     card = checkpoint.card
     forcing = np.stack([pixels.forcing[spec.name] for spec in card.forcing], axis=2)
     statics = np.stack([pixels.statics[spec.name] for spec in card.statics], axis=1)
-    state = State.zeros(pixels.n_cell, card.hidden_size)
+    state = State.zeros(pixels.n_cell, card.state_size)
     on_cpu = Resident(checkpoint, statics, state, torch.device("cpu"), precision)
-    days = [on_cpu.advance(torch.tensor(forcing[:, n])) for n in range(forcing.shape[1])]
+    days = [on_cpu.advance(torch.tensor(forcing[:, n]))[0] for n in range(forcing.shape[1])]
     return torch.stack(days, dim=1).numpy()
 
 
@@ -149,11 +149,11 @@ def precision(checkpoint: Checkpoint, data: Path) -> dict[str, object]:
     pixels = pixels.at(np.arange(0, pixels.n_cell, EVERY))
     first = pixels.days[0]
     pixels = pixels.between(first.item(), (first + np.timedelta64(364, "D")).item())
-    target = checkpoint.card.target
+    target, head = checkpoint.card.target, checkpoint.card.head
     x = torch.from_numpy(normalised(checkpoint.card, pixels))
 
     def emulated(number: torch.dtype) -> np.ndarray:
-        y = rounded(checkpoint, x, number) * target.std + target.mean
+        y = rounded(checkpoint, x, number) * head.std + head.mean
         return y.clamp(target.minimum, target.maximum).numpy()
 
     ways: dict[str, Callable[[], np.ndarray]] = {

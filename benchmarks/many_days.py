@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import torch
 
-from benchmarks.one_day import DAY, SGEMM, prepare
+from benchmarks.one_day import DAY, SGEMM, multiplications, prepare
 from benchmarks.timing import medians
 from msm import cells
 from msm.archive import store
@@ -83,7 +83,7 @@ def floor(run: Run) -> dict[str, float]:
     product = torch.empty_like(square)
     chance = np.random.default_rng(0)
     state = State(
-        *(np.tanh(chance.normal(size=(2, run.domain.n_cell, card.hidden_size))).astype(np.float16))
+        *(np.tanh(chance.normal(size=(2, run.domain.n_cell, card.state_size))).astype(np.float16))
     )
     item = store.read_item(run.settings.archive, "conus", DAYS[-1])
     assert item is not None
@@ -97,9 +97,7 @@ def floor(run: Run) -> dict[str, float]:
         },
         5,
     )
-    hidden = card.hidden_size
-    multiplications = len(card.inputs) * hidden + 2 * hidden * 4 * hidden + hidden
-    flop = 2.0 * run.domain.n_cell * multiplications
+    flop = 2.0 * run.domain.n_cell * multiplications(card)
     return {
         "inflate": seconds["inflate"],
         "matrix products": flop * seconds["sgemm"] / (2.0 * SGEMM**3),

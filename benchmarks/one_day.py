@@ -20,6 +20,7 @@ import torch
 
 from benchmarks.timing import medians
 from msm.demo import logged_in
+from msm.model.card import Card
 from msm.model.state import State
 from msm.pipeline.chains import open_chain, prediction_path
 from msm.pipeline.daily import bring_to, daily
@@ -35,6 +36,13 @@ FOLDER = Path("build/bench")
 ROUNDS = 5
 SGEMM = 6144
 """Side of the square product: larger ones are no faster here."""
+
+
+def multiplications(card: Card) -> int:
+    """Return the multiplications of the network's products for one cell and day."""
+    hidden = card.hidden_size
+    of_a_unit = card.n_channels + 2 * 4 * hidden + card.head.n_outputs
+    return card.members * hidden * of_a_unit
 
 
 def prepare(folder: Path) -> Settings:
@@ -112,10 +120,7 @@ def measure() -> dict[str, object]:
             },
             ROUNDS,
         )
-        card = run.checkpoint.card
-        hidden = card.hidden_size
-        multiplications = len(card.inputs) * hidden + 2 * hidden * 4 * hidden + hidden
-        flop = 2.0 * run.domain.n_cell * multiplications
+        flop = 2.0 * run.domain.n_cell * multiplications(run.checkpoint.card)
     rate = 2.0 * SGEMM**3 / seconds["square sgemm"]
     products = flop / rate
     floor = seconds["read and inflate"] + products + seconds["write"]

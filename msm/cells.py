@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -120,22 +120,30 @@ class CellFields:
         digest.update(self.filled.tobytes() + self.lower_tier.tobytes())
         return digest.hexdigest()
 
-    def columns(self, names: Iterable[str]) -> NDArray[np.float32]:
+    def columns(self, names: Iterable[str], optional: Collection[str] = ()) -> NDArray[np.float32]:
         """Stack fields as columns, shape (n_cell, number of names).
+
+        Parameters
+        ----------
+        names
+            The fields, in the order of the columns.
+        optional
+            Those of them that may be absent, and then are NaN.
 
         Raises
         ------
         MsmError
-            If a field is not there.
+            If another field is not there.
         """
         wanted = list(names)
-        absent = [name for name in wanted if name not in self.fields]
+        absent = [name for name in wanted if name not in (*self.fields, *optional)]
         if absent:
             raise MsmError(
                 f"The checkpoint asks for {', '.join(absent)}, which no source at hand gives: "
                 "use a checkpoint that does without, or add the source."
             )
-        return np.stack([self.fields[name] for name in wanted], axis=1)
+        nowhere = np.full(self.filled.size, np.nan, np.float32)
+        return np.stack([self.fields.get(name, nowhere) for name in wanted], axis=1)
 
 
 def fill_from_neighbours(

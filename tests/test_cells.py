@@ -81,6 +81,14 @@ def test_a_field_that_no_source_gives_is_told():
         made(a=np.ones(BOX.n_cell)).columns(["a", "wind_speed"])
 
 
+def test_a_field_that_may_be_absent_is_nan():
+    fields = made(a=np.ones(BOX.n_cell))
+    columns = fields.columns(["wind_speed", "a"], {"wind_speed", "longwave_down"})
+    assert (columns.shape, columns.dtype) == ((BOX.n_cell, 2), np.float32)
+    assert np.isnan(columns[:, 0]).all()
+    assert (columns[:, 1] == 1).all()
+
+
 def test_an_empty_cell_takes_all_its_values_from_one_neighbour():
     number = np.arange(BOX.n_cell, dtype=np.float32)
     holed = number.copy()

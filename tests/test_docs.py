@@ -44,7 +44,7 @@ def run(line, folder):
 def test_a_day_and_a_look_at_its_inputs(site):
     told = {line: run(line, site) for line in (*commands("daily.md"), *commands("inputs.md"))}
     assert len(told) == 6
-    assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.0.nc")
+    assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.1.nc")
     assert "1 days, no gap" in told["msm status"]
     assert told["msm probe"].count("as its layout file says") == 12
 

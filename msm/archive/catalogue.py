@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive import stac
-from msm.archive.naming import day_of, domain_folder
+from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder
 from msm.archive.netcdf import Header
 from msm.archive.validate import CHECKSUMS, sha256_of_file
 from msm.durable import locked, replacing
@@ -146,10 +146,12 @@ def _put_collection(header: Header, domain: Path, month: Path) -> None:
 
 
 def _covers(collection: Path, day: date, month: str) -> bool:
-    """Tell whether a collection begins no later than a day and links to its month."""
+    """Tell whether a collection is this version's, begins by a day and links to its month."""
     if not collection.is_file():
         return False
     document = json.loads(collection.read_bytes())
+    if document["summaries"]["msm:product_version"] != [PRODUCT_VERSION]:
+        return False
     first = datetime.fromisoformat(document["extent"]["temporal"]["interval"][0][0]).date()
     return first <= day and any(
         link["href"] == f"./{month}/{CATALOG}" for link in document["links"]

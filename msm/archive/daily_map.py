@@ -100,6 +100,10 @@ class DailyMap:
     lineage: Lineage
     uncertainty: NDArray[np.float32] | None = None
     """Standard uncertainty of `soil_moisture`, m3 m-3, shape (n_cell,)."""
+    aleatoric: NDArray[np.float32] | None = None
+    """Its aleatoric part, m3 m-3, shape (n_cell,)."""
+    epistemic: NDArray[np.float32] | None = None
+    """Its epistemic part, m3 m-3, shape (n_cell,)."""
 
     def __post_init__(self) -> None:
         """Refuse what could not be published."""

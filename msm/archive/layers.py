@@ -23,7 +23,8 @@ class Layer(NamedTuple):
     valid_range: tuple[float, float]
     """Smallest and largest value that may be published."""
     units: str
-    standard_name: str
+    standard_name: str | None
+    """None where CF has no name for it."""
     long_name: str
     content_type: str
     """ACDD `coverage_content_type`."""
@@ -50,7 +51,10 @@ LAYERS = (
         comment="Read together with quality_flag; 0 there means use without a second thought.",
         extra={
             "cell_methods": "time: mean area: mean where land depth: mean",
-            "ancillary_variables": "soil_moisture_uncertainty quality_flag",
+            "ancillary_variables": (
+                "soil_moisture_uncertainty soil_moisture_aleatoric_uncertainty "
+                "soil_moisture_epistemic_uncertainty quality_flag"
+            ),
         },
     ),
     Layer(
@@ -63,7 +67,42 @@ LAYERS = (
         standard_name="volume_fraction_of_condensed_water_in_soil standard_error",
         long_name="Total standard uncertainty of soil_moisture",
         content_type="qualityInformation",
-        comment="One standard deviation.",
+        comment=(
+            "One standard deviation of the error of soil_moisture; where the aleatoric and the "
+            "epistemic part are given, the root of the sum of their squares."
+        ),
+    ),
+    # CF's standard_error is the whole uncertainty, systematic and statistical (Appendix C), so its
+    # two parts have no standard name.
+    Layer(
+        name="soil_moisture_aleatoric_uncertainty",
+        field="aleatoric",
+        dtype="float32",
+        fill=FLOAT_FILL,
+        valid_range=(0.0, 1.0),
+        units="m3 m-3",
+        standard_name=None,
+        long_name="Aleatoric part of the standard uncertainty of soil_moisture",
+        content_type="qualityInformation",
+        comment=(
+            "One standard deviation of the error that the networks expect of themselves: what the "
+            "inputs do not tell about a cell and a day, however much is learned."
+        ),
+    ),
+    Layer(
+        name="soil_moisture_epistemic_uncertainty",
+        field="epistemic",
+        dtype="float32",
+        fill=FLOAT_FILL,
+        valid_range=(0.0, 1.0),
+        units="m3 m-3",
+        standard_name=None,
+        long_name="Epistemic part of the standard uncertainty of soil_moisture",
+        content_type="qualityInformation",
+        comment=(
+            "One standard deviation between the networks of the ensemble: what they have not "
+            "learned, largest where the inputs are unlike those of the training."
+        ),
     ),
     Layer(
         name="quality_flag",

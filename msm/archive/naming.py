@@ -9,7 +9,7 @@ from pathlib import Path
 PRODUCT = "MSM-SM-D-M09"
 """msm, soil moisture, daily, EASE-2 9 km."""
 
-PRODUCT_VERSION = "1.0"
+PRODUCT_VERSION = "1.1"
 """major.minor: minor rises when values change for the same inputs, major when the layout does."""
 
 _STEM = re.compile(rf"^{PRODUCT}-(?P<label>[\w.]+)-(?P<day>\d{{8}})-v(?P<version>\d+\.\d+)$")

@@ -288,9 +288,10 @@ def _create_layer(dataset: netCDF4.Dataset, layer: Layer, names: tuple[str, ...]
         least_significant_digit=SIGNIFICANT_DIGIT if floating else None,
         **_storage(dataset, dimensions),
     )
+    named = {"standard_name": layer.standard_name} if layer.standard_name else {}
     variable.setncatts(
         {
-            "standard_name": layer.standard_name,
+            **named,
             "long_name": layer.long_name,
             "units": layer.units,
             "valid_range": np.array(layer.valid_range, layer.dtype),

@@ -1,4 +1,4 @@
-"""Self-describing checkpoints: weights, and a card that says what they take, give and saw.
+"""Self-describing checkpoints: the weights of an ensemble, and the card that tells all of them.
 
 A checkpoint is two files side by side, ``<name>.json`` (the card) and ``<name>.safetensors``.
 It is immutable: the card holds the hash of the weights, and is written last.
@@ -8,167 +8,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from msm.durable import replacing
 from msm.errors import MsmError
-
-FORCING_UNITS = {
-    "precipitation": "mm day-1",
-    "air_temperature": "K",
-    "specific_humidity": "kg kg-1",
-    "shortwave_down": "W m-2",
-    "longwave_down": "W m-2",
-    "surface_pressure": "Pa",
-    "wind_speed": "m s-1",
-}
-"""Canonical daily forcing: what a checkpoint may ask for, and in which unit."""
-
-STATIC_UNITS = {
-    "sand": "1",
-    "clay": "1",
-    "vegetation_water_content": "kg m-2",
-    "land_fraction": "1",
-}
-"""Canonical static attributes: what a checkpoint may ask for, and in which unit."""
+from msm.model.card import Card
 
 SHIPPED = Path(__file__).parent / "weights" / "first.json"
 """The checkpoint that comes with msm."""
 
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
 
 class CheckpointError(MsmError):
     """A checkpoint cannot be used, or must not be overwritten."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class InputSpec(_Frozen):
-    """One input channel: normalised as (transform(value) - mean) / std."""
-
-    name: str
-    """Canonical name."""
-    units: str
-    """Canonical units of the raw value."""
-    transform: Literal["identity", "log1p"]
-    """Applied to the raw value before it is centred and scaled."""
-    mean: float
-    """Mean of the transformed training values."""
-    std: float
-    """Standard deviation of the transformed training values."""
-    minimum: float
-    """Smallest raw value seen in training."""
-    maximum: float
-    """Largest raw value seen in training."""
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if not self.std > 0:
-            raise ValueError(f"input {self.name}: std must be positive, not {self.std}")
-        if self.minimum > self.maximum:
-            raise ValueError(f"input {self.name}: minimum lies above maximum")
-        return self
-
-
-class TargetSpec(_Frozen):
-    """What the network predicts: network output times std plus mean, within physical bounds."""
-
-    name: Literal["soil_moisture"]
-    units: Literal["m3 m-3"]
-    mean: float
-    std: float
-    minimum: float
-    """Lower physical bound of the output."""
-    maximum: float
-    """Upper physical bound of the output."""
-    error: float
-    """One standard uncertainty for every cell and day: the root-mean-square error against the
-    training target at cells that were held out of training, in the training year."""
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if not (self.std > 0 and self.error > 0 and self.minimum < self.maximum):
-            raise ValueError("target: std and error must be positive, and minimum below maximum")
-        return self
-
-
-class Period(_Frozen):
-    """An inclusive span of days."""
-
-    first: date
-    last: date
-
-
-class TrainingRecord(_Frozen):
-    """What the weights were learned from, for whoever must judge where they hold."""
-
-    data: str
-    """Description of the training data and its source."""
-    cells: tuple[tuple[float, float], ...]
-    """Latitude and longitude (degrees) of the gridded cells that gave targets."""
-    stations: tuple[str, ...]
-    """In-situ stations that gave targets."""
-    periods: tuple[Period, ...]
-    """Days that gave targets."""
-    command: str
-    """The command that trained."""
-    recipe: str
-    """The recipe as text (TOML)."""
-    code_version: str
-    """Version of msm that trained."""
-
-
-class Card(_Frozen):
-    """Everything there is to know about a checkpoint besides its weights."""
-
-    format: Literal["msm-checkpoint-1"]
-    name: str
-    version: str
-    created: datetime
-    licence: str
-    forcing: tuple[InputSpec, ...]
-    """Daily inputs, in the order of the network's channels."""
-    statics: tuple[InputSpec, ...]
-    """Static inputs, in the order of the network's channels after the daily ones."""
-    target: TargetSpec
-    hidden_size: int
-    weights_sha256: str
-    """SHA-256 (hex) of the safetensors file."""
-    training: TrainingRecord
-
-    @model_validator(mode="after")
-    def _known_inputs(self) -> Self:
-        if not self.forcing:
-            raise ValueError("forcing: at least one daily input is needed")
-        for kind, specs, known in (
-            ("forcing", self.forcing, FORCING_UNITS),
-            ("static", self.statics, STATIC_UNITS),
-        ):
-            names = [spec.name for spec in specs]
-            if len(set(names)) != len(names):
-                raise ValueError(f"a {kind} input is named twice")
-            for spec in specs:
-                if spec.name not in known:
-                    raise ValueError(f"{kind} input {spec.name!r} is not one that msm knows")
-                if spec.units != known[spec.name]:
-                    raise ValueError(
-                        f"{kind} input {spec.name} is in {spec.units!r}, not {known[spec.name]!r}"
-                    )
-        return self
-
-    @property
-    def inputs(self) -> tuple[InputSpec, ...]:
-        """All channels in the order of the network's inputs."""
-        return self.forcing + self.statics
 
 
 @dataclass(frozen=True)
@@ -179,35 +38,41 @@ class Checkpoint:
     ----------
     card : Card
     weights : mapping of str to ndarray
-        Float32 arrays by the parameter names of `msm.model.network.SoilMoistureLSTM`.
+        Float32 arrays by ``<member>.<parameter>``, as ``0.lstm.weight_ih_l0``: the number of the
+        member and the name of a parameter of `msm.model.network.SoilMoistureLSTM`.
     sha256 : str
         SHA-256 (hex) over the canonical JSON of the card and the bytes of the weights file: the
         identity of the checkpoint in chains, fingerprints and published files.
     """
 
     card: Card = field(compare=False)
-    weights: Mapping[str, npt.NDArray[np.float32]] = field(compare=False)
+    weights: Weights = field(compare=False)
     sha256: str
 
+    def member(self, number: int) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the weights of one member, by the names of its parameters."""
+        return {name: self.weights[f"{number}.{name}"] for name in parameter_shapes(self.card)}
 
-def weight_shapes(n_inputs: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of every parameter of the network.
 
-    Parameters
-    ----------
-    n_inputs : int
-    hidden_size : int
-    """
+def parameter_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every parameter of a member."""
+    hidden_size = card.hidden_size
     return {
-        "inlet.weight": (hidden_size, n_inputs),
+        "inlet.weight": (hidden_size, card.n_channels),
         "inlet.bias": (hidden_size,),
         "lstm.weight_ih_l0": (4 * hidden_size, hidden_size),
         "lstm.weight_hh_l0": (4 * hidden_size, hidden_size),
         "lstm.bias_ih_l0": (4 * hidden_size,),
         "lstm.bias_hh_l0": (4 * hidden_size,),
-        "head.weight": (1, hidden_size),
-        "head.bias": (1,),
+        "head.weight": (card.n_outputs, hidden_size),
+        "head.bias": (card.n_outputs,),
     }
+
+
+def weight_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every weight of a checkpoint."""
+    shapes = parameter_shapes(card).items()
+    return {f"{number}.{name}": shape for number in range(card.members) for name, shape in shapes}
 
 
 def load_checkpoint(path: Path | None = None) -> Checkpoint:
@@ -249,7 +114,7 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
     return _assemble(card, raw, f"checkpoint {card_path}")
 
 
-def make_checkpoint(card: Card, weights: Mapping[str, npt.NDArray[np.float32]]) -> Checkpoint:
+def make_checkpoint(card: Card, weights: Weights) -> Checkpoint:
     """Put a card and weights together in memory.
 
     Parameters
@@ -300,7 +165,7 @@ def refuse_existing(path: Path) -> None:
         )
 
 
-def _serialise(weights: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+def _serialise(weights: Weights) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(w) for name, w in weights.items()})
 
 
@@ -311,14 +176,15 @@ def _assemble(card: Card, raw: bytes, what: str) -> Checkpoint:
         raise CheckpointError(
             f"{what}: its weights are not a safetensors file ({error}), copy it again"
         ) from error
-    wanted = weight_shapes(len(card.inputs), card.hidden_size)
+    wanted = weight_shapes(card)
     found = {name: weight.shape for name, weight in weights.items()}
     wrong = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
     if wrong:
         raise CheckpointError(
             f"{what}: weight {wrong[0]} has shape {found.get(wrong[0])} where"
-            f" {len(card.inputs)} inputs and hidden size {card.hidden_size} need"
-            f" {wanted.get(wrong[0])}; use weights and a card of the same training"
+            f" {card.n_channels} channels, {card.n_outputs} outputs, hidden size"
+            f" {card.hidden_size} and {card.members} members need {wanted.get(wrong[0])}; use"
+            " weights and a card of the same training"
         )
     bad = [n for n, w in weights.items() if w.dtype != np.float32 or not np.isfinite(w).all()]
     if bad:

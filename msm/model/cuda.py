@@ -4,7 +4,7 @@ While a day is computed the next day's forcing comes up and the results of the d
 each on a stream of its own, from and to pinned memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
+from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import State
 
@@ -32,7 +34,7 @@ def run(
     state: State,
     device: torch.device,
     precision: Precision,
-) -> Iterator[tuple[Float32, State]]:
+) -> Iterator[tuple[Prediction, State]]:
     """Run day after day, as `msm.model.inference.run` describes it."""
     resident = Resident(checkpoint, statics, state, device, precision)
     streams = torch.cuda.Stream(device), torch.cuda.Stream(device)
@@ -46,12 +48,43 @@ def run(
         yield _arrived(*under_way)
 
 
+class _Member(nn.Module):
+    """One network, and of its heads the published one."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, Float32],
+        card: Card,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        size, published = card.hidden_size, card.published_outputs
+        self.dtype = dtype
+        self.inlet = nn.Linear(card.n_channels, size, device=device)
+        self.cell = nn.LSTMCell(size, size, device=device, dtype=dtype)
+        self.head = nn.Linear(size, card.head.n_outputs, device=device)
+        own = {
+            name.replace("lstm.", "cell.").removesuffix("_l0"): torch.tensor(weight)
+            for name, weight in weights.items()
+        }
+        for name in ("head.weight", "head.bias"):
+            own[name] = own[name][published]
+        self.load_state_dict(own)
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs, float32 of shape (n_cell, 1 or 2), and the state after the day."""
+        before = h.to(self.dtype), c.to(self.dtype)
+        h, c = self.cell(self.inlet(x).relu_().to(self.dtype), before)
+        return self.head(h.float()), h, c
+
+
 class Resident:
-    """The network and the state of its cells on a device.
+    """The networks and the state of their cells on a device.
 
     Attributes
     ----------
-    h, c : Tensor of float16, shape (n_cell, hidden_size)
+    h, c : Tensor of float16, shape (n_cell, members * hidden_size)
         State after the last day. Each day makes new ones, so that the old may still be on their
         way to the host.
     """
@@ -64,38 +97,32 @@ class Resident:
         device: torch.device,
         precision: Precision,
     ) -> None:
-        weights = {name: torch.tensor(w, device=device) for name, w in checkpoint.weights.items()}
-        size = checkpoint.card.hidden_size
-        self.dtype = getattr(torch, precision)
-        self.scaling = Scaling(checkpoint.card, device)
-        self.inlet = nn.Linear(len(checkpoint.card.inputs), size, device=device)
-        self.cell = nn.LSTMCell(size, size, device=device, dtype=self.dtype)
-        self.head = nn.Linear(size, 1, device=device)
-        for module, prefix, suffix in (
-            (self.inlet, "inlet.", ""),
-            (self.cell, "lstm.", "_l0"),
-            (self.head, "head.", ""),
-        ):
-            names = module.state_dict()
-            module.load_state_dict({name: weights[f"{prefix}{name}{suffix}"] for name in names})
+        card, dtype = checkpoint.card, getattr(torch, precision)
+        self.scaling = Scaling(card, device)
+        self.members = [
+            _Member(checkpoint.member(number), card, device, dtype)
+            for number in range(card.members)
+        ]
         self.statics = torch.tensor(statics, device=device)
         self.h, self.c = (torch.tensor(part, device=device) for part in (state.h, state.c))
 
     @torch.inference_mode()
     def advance(self, forcing: Tensor) -> Tensor:
-        """Advance the state by a day; return the soil moisture, float32 of shape (n_cell,)."""
-        soil_moisture = torch.empty_like(forcing[:, 0])
+        """Advance the state by a day; return the fields of `Prediction`, shape (3, n_cell)."""
+        prediction = forcing.new_empty(3, len(forcing))
         h, c = torch.empty_like(self.h), torch.empty_like(self.c)
+        size = h.shape[1] // len(self.members)
         for first in range(0, len(forcing), BATCH):
             cells = slice(first, first + BATCH)
-            x = self.scaling.normalise_(torch.cat([forcing[cells], self.statics[cells]], dim=1))
-            before = self.h[cells].to(self.dtype), self.c[cells].to(self.dtype)
-            hidden, c[cells] = self.cell(self.inlet(x).relu_().to(self.dtype), before)
-            h[cells] = hidden
-            y = self.head(hidden.float()).squeeze(1)
-            soil_moisture[cells] = self.scaling.soil_moisture_(y)
+            x = self.scaling.channels_(torch.cat([forcing[cells], self.statics[cells]], dim=1))
+            outputs = []
+            for number, member in enumerate(self.members):
+                own = cells, slice(number * size, (number + 1) * size)
+                said, h[own], c[own] = member(x, self.h[own], self.c[own])
+                outputs.append(said.T)
+            prediction[:, cells] = self.scaling.prediction_(torch.stack(outputs, dim=1))
         self.h, self.c = h, c
-        return soil_moisture
+        return prediction
 
 
 @torch.inference_mode()
@@ -113,18 +140,18 @@ def _launch(
     compute.wait_stream(up)
     # The allocator must not hand memory on while another stream than its own uses it.
     raw.record_stream(compute)
-    soil_moisture = resident.advance(raw)
+    prediction = resident.advance(raw)
     down.wait_stream(compute)
     on_host = []
     with torch.cuda.stream(down):
-        for part in (soil_moisture, resident.h, resident.c):
+        for part in (prediction, resident.h, resident.c):
             pinned = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
             on_host.append(pinned.copy_(part, non_blocking=True))
             part.record_stream(down)
         return on_host, down.record_event()
 
 
-def _arrived(on_host: list[Tensor], event: torch.cuda.Event) -> tuple[Float32, State]:
+def _arrived(on_host: list[Tensor], event: torch.cuda.Event) -> tuple[Prediction, State]:
     event.synchronize()
-    soil_moisture, h, c = (part.numpy() for part in on_host)
-    return soil_moisture, State(h, c)
+    prediction, h, c = (part.numpy() for part in on_host)
+    return Prediction(*prediction), State(h, c)

@@ -8,8 +8,10 @@ import torch
 
 from msm.errors import MsmError
 from msm.model import cuda, tiles
-from msm.model.checkpoint import Card, Checkpoint, InputSpec
+from msm.model.card import Card, InputSpec
+from msm.model.checkpoint import Checkpoint
 from msm.model.cuda import Precision
+from msm.model.prediction import Prediction
 from msm.model.state import State
 
 RANGE_TOLERANCE = 0.01
@@ -30,16 +32,18 @@ def step(
     device: str = "auto",
     workers: int | None = None,
     precision: Precision = "float32",
-) -> tuple[Float32, State]:
-    """Advance the state by one day and predict the soil moisture of that day.
+) -> tuple[Prediction, State]:
+    """Advance the state by one day and predict the soil moisture of that day with its uncertainty.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     forcing : ndarray of float32, shape (n_cell, n_forcing)
-        The day's forcing in canonical units, columns in the order of ``card.forcing``.
+        The day's forcing in canonical units, columns in the order of ``card.forcing``; NaN where
+        an optional input is missing.
     statics : ndarray of float32, shape (n_cell, n_static)
-        Static attributes in canonical units, columns in the order of ``card.statics``.
+        Static attributes in canonical units, columns in the order of ``card.statics``; NaN as in
+        the forcing.
     state : State
         State after the day before.
     device : {"auto", "cpu", "cuda"}
@@ -54,16 +58,15 @@ def step(
 
     Returns
     -------
-    soil_moisture : ndarray of float32, shape (n_cell,)
-        m3 m-3, within the physical bounds of the card.
+    Prediction
     State
         State after the day, rounded to storage precision.
 
     Raises
     ------
     InferenceError
-        If shapes do not fit, or an input is not finite somewhere: values are never invented; or
-        if CUDA is asked for and not there.
+        If shapes do not fit, or an input that is not optional is missing somewhere: values are
+        never invented; or if CUDA is asked for and not there.
     """
     days = run(checkpoint, [forcing], statics, state, device, workers, precision)
     return next(days)
@@ -77,7 +80,7 @@ def run(
     device: str = "auto",
     workers: int | None = None,
     precision: Precision = "float32",
-) -> Iterator[tuple[Float32, State]]:
+) -> Iterator[tuple[Prediction, State]]:
     """Advance the state day after day: on the CPU the same bytes as by `step`.
 
     On CUDA the state stays on the device, and a day is given while the next one is computed: the
@@ -93,7 +96,7 @@ def run(
 
     Yields
     ------
-    soil_moisture : ndarray of float32, shape (n_cell,)
+    Prediction
     State
         Of each day, as `step` returns them.
 
@@ -108,8 +111,8 @@ def run(
         yield from cuda.run(checkpoint, checked, statics, state, target, precision)
         return
     for forcing in checked:
-        soil_moisture, state = tiles.step(checkpoint, forcing, statics, state, workers)
-        yield soil_moisture, state
+        prediction, state = tiles.step(checkpoint, forcing, statics, state, workers)
+        yield prediction, state
 
 
 def outside_training(card: Card, forcing: Float32, statics: Float32) -> npt.NDArray[np.bool_]:
@@ -125,7 +128,7 @@ def outside_training(card: Card, forcing: Float32, statics: Float32) -> npt.NDAr
     -------
     ndarray of bool, shape (n_cell,)
         True where at least one input is beyond its training range by more than
-        `RANGE_TOLERANCE` of that range.
+        `RANGE_TOLERANCE` of that range; one that is missing is not.
     """
     outside = np.zeros(forcing.shape[0], bool)
     for spec, column in _columns(card, forcing, statics):
@@ -160,16 +163,16 @@ def _checked(card: Card, forcing: Float32, statics: Float32, state: State) -> Fl
                 f"{name} has shape {values.shape} and type {values.dtype}, the checkpoint"
                 f" {card.name} and the state need {wanted} and float32"
             )
-    if state.hidden_size != card.hidden_size:
+    if state.hidden_size != card.state_size:
         raise InferenceError(
             f"the state has hidden size {state.hidden_size}, checkpoint {card.name} has"
-            f" {card.hidden_size}: use the chain of this checkpoint"
+            f" {card.state_size}: use the chain of this checkpoint"
         )
     for spec, column in _columns(card, forcing, statics):
-        missing = column.size - int(np.isfinite(column).sum())
-        if missing:
+        wrong = int(np.isinf(column).sum() if spec.optional else (~np.isfinite(column)).sum())
+        if wrong:
             raise InferenceError(
-                f"input {spec.name} is not finite at {missing} of {column.size} cells: fill it"
+                f"input {spec.name} is not finite at {wrong} of {column.size} cells: fill it"
                 " from another source or leave these cells out of the domain"
             )
     return forcing

@@ -1,36 +1,47 @@
 """The network of Liu et al. 2022 (doi:10.1029/2021GL096847), written from its description."""
 
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from msm.model.checkpoint import Checkpoint
 
 Carried = tuple[Tensor, Tensor]
 """Hidden and cell state (h, c), each of shape (batch, hidden_size)."""
 
 
 class SoilMoistureLSTM(nn.Module):
-    """Linear and ReLU, then one LSTM layer, then Linear to one number a day.
+    """Linear and ReLU, then one LSTM layer, then Linear to one or more numbers a day.
 
     It reads and writes normalised values; the checkpoint's card says how to normalise.
 
     Parameters
     ----------
     n_inputs : int
-        Number of input channels (daily forcing, then static attributes repeated every day).
+        Number of input channels (daily forcing, then static attributes repeated every day, then the
+        masks of optional ones).
     hidden_size : int
         Width of the first layer and of the LSTM.
+    n_outputs : int
+        Numbers a day: of each head of the card in turn a mean and, if it has one, a log-variance.
     dropout : float
         Share of the LSTM's input and recurrent weights set to zero in training. One mask is drawn
         per forward pass and held over all its days, the others are scaled by 1 / (1 - dropout).
     """
 
-    def __init__(self, n_inputs: int, hidden_size: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, n_inputs: int, hidden_size: int, n_outputs: int = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.dropout = dropout
         self.inlet = nn.Linear(n_inputs, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, batch_first=True)
-        self.head = nn.Linear(hidden_size, 1)
+        self.head = nn.Linear(hidden_size, n_outputs)
         # An open forget gate at the start lets gradients reach back over a season.
         nn.init.constant_(self.lstm.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size], 1.0)
 
@@ -57,7 +68,7 @@ class SoilMoistureLSTM(nn.Module):
         Returns
         -------
         y : Tensor
-            Normalised soil moisture of shape (batch, days).
+            Normalised outputs of shape (batch, days, n_outputs).
         (h, c)
             State after the last day, each (batch, hidden_size).
         """
@@ -77,7 +88,7 @@ class SoilMoistureLSTM(nn.Module):
             False,  # one direction
             True,  # batch first
         )
-        return self.head(out).squeeze(-1), (h.squeeze(0), c.squeeze(0))
+        return self.head(out), (h.squeeze(0), c.squeeze(0))
 
     def step(self, x: Tensor, state: Carried) -> tuple[Tensor, Carried]:
         """Run one day from a carried state.
@@ -92,9 +103,27 @@ class SoilMoistureLSTM(nn.Module):
         Returns
         -------
         y : Tensor
-            Normalised soil moisture of shape (batch,).
+            Normalised outputs of shape (batch, n_outputs).
         (h, c)
             State after the day.
         """
         y, carried = self.forward(x.unsqueeze(1), state)
         return y.squeeze(1), carried
+
+
+def network_of(checkpoint: Checkpoint, member: int) -> SoilMoistureLSTM:
+    """Build a member of a checkpoint, ready to predict."""
+    card = checkpoint.card
+    built = SoilMoistureLSTM(card.n_channels, card.hidden_size, card.n_outputs)
+    weights = checkpoint.member(member).items()
+    built.load_state_dict({name: torch.tensor(weight) for name, weight in weights})
+    return built.eval()
+
+
+def weights_of(members: Iterable[SoilMoistureLSTM]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the weights of networks, named as a checkpoint with these members has them."""
+    return {
+        f"{number}.{name}": weight.cpu().numpy()
+        for number, member in enumerate(members)
+        for name, weight in member.state_dict().items()
+    }

@@ -3,25 +3,66 @@
 import torch
 from torch import Tensor
 
-from msm.model.checkpoint import Card
+from msm.model.card import Card
 
 
 class Scaling:
-    """The card's transforms, means, deviations and bounds as tensors of a device."""
+    """The card's transforms, means, deviations, bounds and factors, on a device."""
 
     def __init__(self, card: Card, device: torch.device) -> None:
         self.log = [i for i, spec in enumerate(card.inputs) if spec.transform == "log1p"]
+        optional = [i for i, spec in enumerate(card.inputs) if spec.optional]
+        self.optional = torch.tensor(optional, dtype=torch.int64, device=device)
         self.mean = torch.tensor([spec.mean for spec in card.inputs], device=device)
         self.std = torch.tensor([spec.std for spec in card.inputs], device=device)
-        self.target = card.target
+        self.head, self.bounds = card.head, (card.target.minimum, card.target.maximum)
+        self.factors = card.uncertainty
 
-    def normalise_(self, x: Tensor) -> Tensor:
-        """Normalise raw inputs (n_cell, n_inputs) in place."""
+    def channels_(self, x: Tensor) -> Tensor:
+        """Turn raw inputs into the network's channels: normalised, then the masks of optional ones.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., n_inputs)
+            Overwritten. A missing value of an optional input is NaN.
+
+        Returns
+        -------
+        Tensor, shape (..., n_channels)
+        """
+        missing = x[..., self.optional].isnan()
         for column in self.log:
-            x[:, column].log1p_()
-        return x.sub_(self.mean).div_(self.std)
+            x[..., column].log1p_()
+        x.sub_(self.mean).div_(self.std)
+        x[..., self.optional] = x[..., self.optional].masked_fill(missing, 0.0)
+        return torch.cat([x, missing], dim=-1)
 
-    def soil_moisture_(self, y: Tensor) -> Tensor:
-        """Turn the network's numbers (n_cell,) into m3 m-3 within the physical bounds, in place."""
-        target = self.target
-        return y.mul_(target.std).add_(target.mean).clamp_(target.minimum, target.maximum)
+    def prediction_(self, outputs: Tensor) -> Tensor:
+        """Combine what the members say through the published head.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (1 or 2, members, n_cell)
+            The head's mean and, where it has no constant error, log-variance; overwritten.
+
+        Returns
+        -------
+        Tensor, shape (3, n_cell)
+            The fields of `msm.model.prediction.Prediction`.
+        """
+        low, high = self.bounds
+        of_members = outputs[0].mul_(self.head.std).add_(self.head.mean).clamp_(low, high)
+        soil_moisture = of_members.mean(dim=0)
+        if self.head.error is None:
+            aleatoric = outputs[1].exp_().mean(dim=0).sqrt_().mul_(self.head.std)
+        else:
+            aleatoric = torch.full_like(soil_moisture, self.head.error)
+        if len(of_members) > 1:
+            epistemic = of_members.std(dim=0)
+        else:
+            epistemic = torch.zeros_like(soil_moisture)
+        # Truth and prediction both lie within the bounds, so no error is wider than they are:
+        # one strange cell whose log-variance runs away does not make the map unpublishable.
+        aleatoric.mul_(self.factors.aleatoric).clamp_(max=high - low)
+        epistemic.mul_(self.factors.epistemic).clamp_(max=high - low)
+        return torch.stack([soil_moisture, aleatoric, epistemic])

@@ -21,7 +21,8 @@ class State:
     ----------
     h, c : ndarray of float16, shape (n_cell, hidden_size)
         Stored and carried in half precision: whoever keeps a state in memory and whoever reads it
-        back from a snapshot holds the same numbers.
+        back from a snapshot holds the same numbers. The units of an ensemble's members stand side
+        by side.
     """
 
     h: npt.NDArray[np.float16]
@@ -52,7 +53,7 @@ class State:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the network's state."""
+        """Width of the state of a cell: the units of all members."""
         return self.h.shape[1]
 
     @cached_property

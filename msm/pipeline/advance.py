@@ -195,7 +195,7 @@ class _Pass:
     def _content(self, parts: list[Any]) -> str:
         hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
         tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
-        return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.hidden_size, tiles)
+        return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.state_size, tiles)
 
     def _begin(self, day: date, gathered: Gathered | None) -> _Begun:
         submit = self.crew.submit

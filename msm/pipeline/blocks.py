@@ -17,13 +17,14 @@ from msm import cells
 from msm.archive.store import Published
 from msm.cells import CellFields
 from msm.model import inference
+from msm.model.card import InputSpec
 from msm.model.chain import Chain
-from msm.model.checkpoint import InputSpec
+from msm.model.prediction import Prediction
 from msm.model.snapshot import Deflated, deflate
 from msm.model.state import State, content_hash
 from msm.pipeline.chains import prediction_path
 from msm.pipeline.gather import Gathered
-from msm.pipeline.inputs import make_forcing, stored_forcing, stored_statics
+from msm.pipeline.inputs import columns, make_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import Run
 
@@ -36,11 +37,11 @@ class Weather:
 
     forcing_sha256: str
     columns: Float32
-    """Shape (n_cell, n_forcing), finite everywhere."""
+    """Shape (n_cell, n_forcing), NaN only where an optional input is missing."""
     statics: Float32
-    """Shape (n_cell, n_static), finite everywhere."""
+    """Shape (n_cell, n_static), NaN only where an optional input is missing."""
     lacking: NDArray[np.bool_]
-    """Cells that no source reaches, shape (n_cell,): they were given means of the training."""
+    """Cells without an input that is needed, shape (n_cell,): they were given training means."""
 
     def __sizeof__(self) -> int:
         """Return the bytes, by which a cluster decides where to work."""
@@ -52,8 +53,8 @@ class Summary:
     """What is to be known of a block after a day, beside its state."""
 
     forcing_sha256: str
-    soil_moisture: Float32
-    """m3 m-3, NaN where inputs are lacking."""
+    prediction: Prediction
+    """NaN where inputs are lacking."""
     tile_hashes: tuple[bytes, ...]
     """Of the state."""
 
@@ -67,7 +68,7 @@ class Stepped:
 
     def __sizeof__(self) -> int:
         """Return the bytes, by which a cluster decides where to work."""
-        return self.summary.soil_moisture.nbytes + getsizeof(self.state)
+        return getsizeof(self.summary.prediction) + getsizeof(self.state)
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,20 @@ def weather(run: Run, day: date, stored: None) -> Weather:
     """Read what the network is given of a day, after its forcing was `stored`."""
     card = run.checkpoint.card
     fields = stored_forcing(run, day)
-    columns = fields.columns(spec.name for spec in card.forcing)
-    statics = stored_statics(run).columns(spec.name for spec in card.statics)
-    lacking = np.logical_or.reduce([np.isnan(channel) for channel in (*columns.T, *statics.T)])
+    daily = columns(fields, card.forcing)
+    statics = columns(stored_statics(run), card.statics)
+    given = zip(card.inputs, (*daily.T, *statics.T), strict=True)
+    lacking = np.logical_or.reduce([np.isnan(c) for spec, c in given if not spec.optional])
     # The network runs on every cell, so that tiles stay the same; where a source does not reach it
     # is given the training mean, and what it says there is not used.
-    columns[lacking] = [_untransformed_mean(spec) for spec in card.forcing]
+    daily[lacking] = [_untransformed_mean(spec) for spec in card.forcing]
     statics[lacking] = [_untransformed_mean(spec) for spec in card.statics]
-    return Weather(fields.sha256, columns, statics, lacking)
+    return Weather(fields.sha256, daily, statics, lacking)
 
 
 def cold(run: Run, block: slice) -> State:
     """Return the state of a block before the first day of a chain."""
-    return State.zeros(block.stop - block.start, run.checkpoint.card.hidden_size)
+    return State.zeros(block.stop - block.start, run.checkpoint.card.state_size)
 
 
 def state(run: Run, chain: Chain, day: date, block: slice, stored: None = None) -> State:
@@ -114,7 +116,7 @@ def step(
     run: Run, block: slice, given: Weather, before: State | Stepped, threads: int | None
 ) -> Stepped:
     """Advance a block by a day."""
-    soil_moisture, after = inference.step(
+    prediction, after = inference.step(
         run.checkpoint,
         given.columns[block],
         given.statics[block],
@@ -123,8 +125,9 @@ def step(
         threads,
         run.settings.precision,
     )
-    soil_moisture[given.lacking[block]] = np.nan
-    return Stepped(Summary(given.forcing_sha256, soil_moisture, after.tile_hashes), after)
+    for field in (prediction.soil_moisture, prediction.aleatoric, prediction.epistemic):
+        field[given.lacking[block]] = np.nan
+    return Stepped(Summary(given.forcing_sha256, prediction, after.tile_hashes), after)
 
 
 def hashes(run: Run, part: State) -> tuple[bytes, ...]:
@@ -146,7 +149,7 @@ def outcome(
     """
     tiles = tuple(tile for part in parts for tile in part.tile_hashes)
     return Outcome(
-        content_hash(run.domain.n_cell, run.checkpoint.card.hidden_size, tiles),
+        content_hash(run.domain.n_cell, run.checkpoint.card.state_size, tiles),
         parts[0].forcing_sha256,
         _prediction(run, chain, day, parts) if stores_prediction else None,
     )
@@ -154,11 +157,17 @@ def outcome(
 
 def _prediction(run: Run, chain: Chain, day: date, parts: list[Summary]) -> str:
     nothing = np.zeros(run.domain.n_cell, bool)
+    predicted = [part.prediction for part in parts]
+    fields = {
+        "soil_moisture": np.concatenate([part.soil_moisture for part in predicted]),
+        "aleatoric_uncertainty": np.concatenate([part.aleatoric for part in predicted]),
+        "epistemic_uncertainty": np.concatenate([part.epistemic for part in predicted]),
+    }
     made = CellFields(
         mask_sha256=run.domain.mask_sha256,
         day=day,
-        fields={"soil_moisture": np.concatenate([part.soil_moisture for part in parts])},
-        units={"soil_moisture": "m3 m-3"},
+        fields=fields,
+        units=dict.fromkeys(fields, "m3 m-3"),
         filled=nothing,
         inputs=(),
         lower_tier=nothing,

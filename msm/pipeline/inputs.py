@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from msm import cells, forcing, statics
 from msm.cells import CellFields
@@ -15,6 +19,7 @@ from msm.inputs.granule import GranuleFile, newest
 from msm.inputs.product import Product
 from msm.inputs.smap_l3 import SPL3SMP_E_006
 from msm.inputs.smap_l4_constants import SPL4SMLM_008
+from msm.model.card import InputSpec
 from msm.pipeline.gather import Gathered, IncompleteDayError, gather
 from msm.pipeline.run import Run, midnight
 
@@ -94,6 +99,20 @@ def stored_statics(run: Run) -> CellFields:
     made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
     cells.write(path, made)
     return made
+
+
+def columns(fields: CellFields, specs: Sequence[InputSpec]) -> NDArray[np.float32]:
+    """Stack what a checkpoint is given of stored fields, shape (n_cell, number of inputs).
+
+    An optional input that no source gives is NaN.
+
+    Raises
+    ------
+    MsmError
+        If an input that is not optional is not there.
+    """
+    optional = {spec.name for spec in specs if spec.optional}
+    return fields.columns((spec.name for spec in specs), optional)
 
 
 @lru_cache(maxsize=2)

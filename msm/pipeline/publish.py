@@ -20,7 +20,7 @@ from msm.inputs.registry import product as known_product
 from msm.model import inference
 from msm.model.chain import Chain, DayRecord
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.inputs import stored_forcing, stored_statics
+from msm.pipeline.inputs import columns, stored_forcing, stored_statics
 from msm.pipeline.run import Run, midnight
 
 
@@ -36,25 +36,27 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
     prediction = cells.read(prediction_path(chain, day), run.domain)
     if prediction.sha256 != record.prediction_sha256:
         raise MsmError(f"The prediction of {day} is not of its record: run msm daily for it.")
-    soil_moisture = prediction.fields["soil_moisture"]
+    aleatoric = prediction.fields["aleatoric_uncertainty"]
+    epistemic = prediction.fields["epistemic_uncertainty"]
     weather, static = stored_forcing(run, day), stored_statics(run)
     if record.forcing_fingerprint != weather.sha256:
         raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
     card = run.checkpoint.card
     outside = inference.outside_training(
-        card,
-        weather.columns(spec.name for spec in card.forcing),
-        static.columns(spec.name for spec in card.statics),
+        card, columns(weather, card.forcing), columns(static, card.statics)
     )
-    error = np.where(np.isfinite(soil_moisture), np.float32(card.target.error), np.float32(np.nan))
+    # One network does not tell what it does not know: its error is a total, not a part of one.
+    is_split = card.members > 1
     age = record.spin_up_age - 1
     return store.publish(
         run.settings.archive,
         DailyMap(
             domain=run.domain,
             day=day,
-            soil_moisture=soil_moisture,
-            uncertainty=error,
+            soil_moisture=prediction.fields["soil_moisture"],
+            uncertainty=np.hypot(aleatoric, epistemic),
+            aleatoric=aleatoric if is_split else None,
+            epistemic=epistemic if is_split else None,
             quality_flag=quality_flag(
                 land_fraction=run.domain.land_fraction,
                 air_temperature=weather.fields["air_temperature"],

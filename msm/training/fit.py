@@ -19,21 +19,19 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from torch import Tensor
 
 from msm.errors import MsmError
-from msm.model.checkpoint import (
+from msm.model.card import (
     FORCING_UNITS,
     STATIC_UNITS,
     Card,
-    Checkpoint,
+    Head,
     InputSpec,
     Period,
     TargetSpec,
     TrainingRecord,
-    make_checkpoint,
-    refuse_existing,
-    save_checkpoint,
 )
+from msm.model.checkpoint import Checkpoint, make_checkpoint, refuse_existing, save_checkpoint
 from msm.model.inference import step
-from msm.model.network import SoilMoistureLSTM
+from msm.model.network import SoilMoistureLSTM, weights_of
 from msm.model.state import State
 from msm.training.metrics import site_metrics
 from msm.training.pixels import DESCRIPTION, Pixels, read_pixels
@@ -126,14 +124,16 @@ def fit(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Check
         The recipe as it was written, for the card.
     pixels : Pixels
     error : float
-        Uncertainty for the card, m3 m-3.
+        Standard error for the card, m3 m-3: the root-mean-square error at held-out cells.
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     card = _card(recipe, recipe_text, pixels, error)
     x = torch.from_numpy(normalised(card, pixels))
-    y = torch.from_numpy((pixels.target - card.target.mean) / card.target.std).float()
-    network = SoilMoistureLSTM(x.shape[2], recipe.hidden_size, recipe.dropout).train()
+    y = torch.from_numpy((pixels.target - card.head.mean) / card.head.std).float()
+    network = SoilMoistureLSTM(
+        card.n_channels, card.hidden_size, card.n_outputs, recipe.dropout
+    ).train()
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -153,7 +153,8 @@ def fit(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Check
             cells = rng.choice(n_cell, batch, replace=False)
             days = (next_day[cells, None] + window) % n_day
             predicted, carried = network(x[cells[:, None], days], (h[cells], c[cells]))
-            loss = _loss(predicted[filled[cells]], y[cells[:, None], days][filled[cells]])
+            scored = filled[cells]
+            loss = _loss(predicted[scored].squeeze(-1), y[cells[:, None], days][scored])
             loss = loss + recipe.state_penalty * carried[1].square().mean()
             again = torch.from_numpy(rng.random(batch) < recipe.cold_starts)
             for store, part in zip((h, c), carried, strict=True):
@@ -166,8 +167,7 @@ def fit(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Check
             optimiser.step()
             schedule.step()
             progress.update(bar, advance=1, loss=loss.item())
-    weights = {name: w.detach().numpy() for name, w in network.state_dict().items()}
-    return make_checkpoint(card, weights)
+    return make_checkpoint(card, weights_of([network]))
 
 
 def predict(
@@ -189,12 +189,13 @@ def predict(
         State after the last day.
     """
     card = checkpoint.card
-    state = state or State.zeros(pixels.n_cell, card.hidden_size)
+    state = state or State.zeros(pixels.n_cell, card.state_size)
     forcing = np.stack([pixels.forcing[spec.name] for spec in card.forcing], axis=-1)
     statics = _statics(card, pixels)
     soil_moisture = np.empty_like(pixels.target)
     for day in range(pixels.days.size):
-        soil_moisture[:, day], state = step(checkpoint, forcing[:, day], statics, state)
+        prediction, state = step(checkpoint, forcing[:, day], statics, state)
+        soil_moisture[:, day] = prediction.soil_moisture
     return soil_moisture, state
 
 
@@ -237,7 +238,7 @@ def _card(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Car
         )
 
     return Card(
-        format="msm-checkpoint-1",
+        format="msm-checkpoint-2",
         name=recipe.name,
         version=recipe.version,
         created=datetime.now(UTC).replace(microsecond=0),
@@ -247,12 +248,19 @@ def _card(recipe: Recipe, recipe_text: str, pixels: Pixels, error: float) -> Car
         target=TargetSpec(
             name="soil_moisture",
             units="m3 m-3",
-            mean=float(target.mean()),
-            std=float(target.std()),
             minimum=PREDICTION_RANGE[0],
             maximum=PREDICTION_RANGE[1],
-            error=error,
         ),
+        heads=(
+            Head(
+                name="satellite",
+                mean=float(target.mean()),
+                std=float(target.std()),
+                error=error,
+            ),
+        ),
+        published="satellite",
+        members=1,
         hidden_size=recipe.hidden_size,
         weights_sha256="",
         training=TrainingRecord(

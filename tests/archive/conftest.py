@@ -55,13 +55,16 @@ def domain() -> Domain:
 
 @pytest.fixture(scope="session")
 def make_map(domain: Domain) -> MapMaker:
-    """``make_map(day, seed, domain=..., uncertainty=..., **lineage)``: a smooth map of a day."""
+    """``make_map(day, seed, on=..., uncertainty=..., **lineage)``: a smooth map of a day.
+
+    Its uncertainty is in two parts, as that of an ensemble, or ``"whole"``, or not there (None).
+    """
 
     def make(
         day: date = date(2016, 4, 1),
         seed: int = 0,
         on: Domain = domain,
-        uncertainty: bool = True,
+        uncertainty: str | None = "split",
         **lineage: object,
     ) -> DailyMap:
         rng = np.random.default_rng(seed)
@@ -69,6 +72,9 @@ def make_map(domain: Domain) -> MapMaker:
         wave = np.sin(on.lat + phase[0]) * np.cos(on.lon + phase[1])
         soil_moisture = (0.25 + 0.15 * wave + rng.normal(0, 0.002, on.n_cell)).astype(np.float32)
         soil_moisture[:2] = np.nan
+        aleatoric = (0.04 + 0.01 * wave).astype(np.float32)
+        epistemic = np.full(on.n_cell, 0.02, np.float32)
+        is_split = uncertainty == "split"
         flag = quality_flag(
             land_fraction=on.land_fraction,
             air_temperature=(318 - on.lat).astype(np.float32),
@@ -81,7 +87,9 @@ def make_map(domain: Domain) -> MapMaker:
             soil_moisture=soil_moisture,
             quality_flag=flag,
             lineage=make_lineage(**{"fingerprint": f"{seed + 1:064x}", **lineage}),
-            uncertainty=np.full(on.n_cell, 0.04, np.float32) if uncertainty else None,
+            uncertainty=np.hypot(aleatoric, epistemic) if uncertainty else None,
+            aleatoric=aleatoric if is_split else None,
+            epistemic=epistemic if is_split else None,
         )
 
     return make

@@ -68,6 +68,17 @@ def test_an_earlier_month_or_day_moves_the_start_of_the_collection(tmp_path, mak
     assert months[3] == ["./2016/04/catalog.json", "./2016/05/catalog.json"]
 
 
+def test_a_collection_of_an_older_version_is_made_anew(tmp_path, make_map):
+    collection = store.publish(tmp_path, make_map()).path.parents[2] / "collection.json"
+    current = collection.read_text()
+    older = json.loads(current)
+    older["summaries"]["msm:product_version"] = ["1.0"]
+    del older["cube:variables"]["soil_moisture_epistemic_uncertainty"]
+    collection.write_text(json.dumps(older))
+    store.publish(tmp_path, make_map(date(2016, 4, 2), seed=1))
+    assert collection.read_text() == current
+
+
 def opened_while(work) -> set[Path]:
     """Return the files and folders that a child process opens while it does something."""
     read_end, write_end = os.pipe()

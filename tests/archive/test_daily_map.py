@@ -26,6 +26,14 @@ def test_impossible_soil_moisture_is_refused(make_map, value):
         replace(make_map(), soil_moisture=values)
 
 
+@pytest.mark.parametrize("part", ["uncertainty", "aleatoric", "epistemic"])
+def test_an_uncertainty_is_not_negative(make_map, part):
+    values = getattr(make_map(), part).copy()
+    values[7] = -0.01
+    with pytest.raises(MsmError, match=rf"{part} of 2016-04-01 lies outside 0\.0 to 1\.0 m3 m-3"):
+        replace(make_map(), **{part: values})
+
+
 def test_unknown_flag_bits_are_refused(make_map):
     flags = make_map().quality_flag.copy()
     flags[0] = 128

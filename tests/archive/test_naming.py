@@ -10,7 +10,7 @@ from msm.archive.naming import day_of, domain_label, file_stem, map_path
 
 def test_the_path_is_the_published_one():
     path = map_path(Path("archive"), "conus", date(2016, 4, 1))
-    assert path == Path("archive/conus/2016/04/MSM-SM-D-M09-conus-20160401-v1.0.nc")
+    assert path == Path("archive/conus/2016/04/MSM-SM-D-M09-conus-20160401-v1.1.nc")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_the_day_reads_back_from_the_stem(name, day):
     assert day_of(file_stem(name, day)) == day
 
 
-@pytest.mark.parametrize("stem", ["catalog", "collection", "MSM-SM-D-M09-conus-2016-v1.0", ".lock"])
+@pytest.mark.parametrize("stem", ["catalog", "collection", "MSM-SM-D-M09-conus-2016-v1.1", ".lock"])
 def test_other_names_are_not_a_day(stem):
     assert day_of(stem) is None

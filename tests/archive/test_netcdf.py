@@ -120,11 +120,37 @@ def test_a_rerun_writes_the_same_data_bytes(tmp_path, daily_map, monkeypatch):
     assert len(digests) == 1, "with the clock held still the whole file is the same"
 
 
-def test_uncertainty_may_be_left_out(tmp_path, make_map):
-    write(tmp_path / "map.nc", make_map(DAY, uncertainty=False))
+PARTS = ["soil_moisture_aleatoric_uncertainty", "soil_moisture_epistemic_uncertainty"]
+
+
+def test_the_uncertainty_comes_back_whole_and_in_parts(published, daily_map):
+    with netCDF4.Dataset(published) as dataset:
+        linked = dataset["soil_moisture"].ancillary_variables.split()
+        assert linked == ["soil_moisture_uncertainty", *PARTS, "quality_flag"]
+        total, *parts = (
+            daily_map.domain.from_map(dataset[name][0].astype(float)) for name in linked[:3]
+        )
+        digit = 0.5 * 10.0 ** -dataset[linked[0]].least_significant_digit
+        for name in linked[:3]:
+            assert (dataset[name].units, dataset[name].dtype) == ("m3 m-3", "f4")
+        # CF's standard error is the whole of it.
+        assert dataset[linked[0]].standard_name.endswith(" standard_error")
+        assert not any("standard_name" in dataset[name].ncattrs() for name in PARTS)
+    np.testing.assert_allclose(parts[0], daily_map.aleatoric, rtol=0, atol=digit)
+    np.testing.assert_allclose(parts[1], daily_map.epistemic, rtol=0, atol=digit)
+    np.testing.assert_allclose(total, np.hypot(*parts), rtol=0, atol=3 * digit)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "linked"),
+    [("whole", "soil_moisture_uncertainty quality_flag"), (None, "quality_flag")],
+)
+def test_uncertainty_or_its_parts_may_be_left_out(tmp_path, make_map, uncertainty, linked):
+    write(tmp_path / "map.nc", make_map(DAY, uncertainty=uncertainty))
     with netCDF4.Dataset(tmp_path / "map.nc") as dataset:
-        assert "soil_moisture_uncertainty" not in dataset.variables
-        assert dataset["soil_moisture"].ancillary_variables == "quality_flag"
+        there = [name for name in dataset.variables if "uncertainty" in name]
+        assert [*there, "quality_flag"] == linked.split()
+        assert dataset["soil_moisture"].ancillary_variables == linked
 
 
 def test_attributes_are_plain_text(published, tool):
@@ -173,15 +199,26 @@ SCALAR_BOUNDS_FAULT = {
 """It asks two dimensions of the bounds of a scalar, for which CF (7.1) has exactly one."""
 
 
-def test_the_ioos_checker_finds_nothing(published, tmp_path):
-    report = checker_report(published, tmp_path)
+NO_STANDARD_NAME = {f'variable "{name}" missing the following attributes:' for name in PARTS}
+"""ACDD recommends a standard name for each variable; CF has none for a part of an uncertainty."""
+
+
+@pytest.mark.parametrize("uncertainty", ["whole", "split"])
+def test_the_ioos_checker_finds_nothing(make_map, tmp_path, uncertainty):
+    write(tmp_path / "map.nc", make_map(DAY, uncertainty=uncertainty), Revision(2, f"{9:064x}"))
+    report = checker_report(tmp_path / "map.nc", tmp_path)
     assert {"cf:1.11", "acdd:1.3"} <= set(report)
     for name in ("cf:1.11", "acdd:1.3"):
         checks = [*report[name]["high_priorities"]]
         if name == "cf:1.11":
             checks += report[name]["medium_priorities"]
         assert len(checks) > 5, "the checker ran nothing"
-        found = {message for check in checks for message in check["msgs"]}
+        found = {
+            message
+            for check in checks
+            for message in check["msgs"]
+            if (check["name"] in NO_STANDARD_NAME, message) != (True, "standard_name")
+        }
         assert found - GRID_MAPPING_FAULT - SCALAR_BOUNDS_FAULT == set()
 
 
@@ -281,7 +318,7 @@ def assert_stacked(month: list[Path], stacked: Path) -> None:
         assert np.all(np.diff(stack["time"][:]) == 1)
         for n in (0, 17, 29):
             with netCDF4.Dataset(month[n]) as day:
-                for name in ("soil_moisture", "quality_flag"):
+                for name in ("soil_moisture", *PARTS, "quality_flag"):
                     np.testing.assert_array_equal(stack[name][n], day[name][0])
 
 

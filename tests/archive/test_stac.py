@@ -39,7 +39,13 @@ def test_the_catalogue_is_walked_by_pystac(archive, domain):
     assert cube.dimensions["x"].extent == pytest.approx(
         [domain.x[0] - M09.cell_size / 2, domain.x[-1] + M09.cell_size / 2], abs=1
     )
-    assert set(cube.variables) == {"soil_moisture", "soil_moisture_uncertainty", "quality_flag"}
+    assert set(cube.variables) == {
+        "soil_moisture",
+        "soil_moisture_uncertainty",
+        "soil_moisture_aleatoric_uncertainty",
+        "soil_moisture_epistemic_uncertainty",
+        "quality_flag",
+    }
     items = list(collection.get_items(recursive=True))
     assert [i.datetime for i in items] == [
         datetime(d.year, d.month, d.day, 12, tzinfo=UTC) for d in DAYS

@@ -155,7 +155,7 @@ def test_publishing_makes_everything_that_belongs_to_a_day(tmp_path, make_map, d
         "box_41N_47N_90W_84W/2016/04/SHA256SUMS",
         "box_41N_47N_90W_84W/2016/04/catalog.json",
         *(
-            f"box_41N_47N_90W_84W/2016/04/MSM-SM-D-M09-box_41N_47N_90W_84W-20160401-v1.0.{s}"
+            f"box_41N_47N_90W_84W/2016/04/MSM-SM-D-M09-box_41N_47N_90W_84W-20160401-v1.1.{s}"
             for s in ("nc", "json", "png")
         ),
     }

@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 import torch
 
-from msm.model.checkpoint import (
+from msm.model.card import (
     FORCING_UNITS,
     STATIC_UNITS,
     Card,
-    Checkpoint,
+    Head,
     InputSpec,
     TargetSpec,
     TrainingRecord,
-    make_checkpoint,
 )
-from msm.model.network import SoilMoistureLSTM
+from msm.model.checkpoint import Checkpoint, make_checkpoint
+from msm.model.network import SoilMoistureLSTM, weights_of
 from msm.model.state import State
+from tests.ensembles import ensemble_of
 
 Day = tuple[np.ndarray, np.ndarray, State]
 
@@ -43,7 +44,7 @@ def _spec(name: str) -> InputSpec:
 @pytest.fixture
 def card() -> Card:
     return Card(
-        format="msm-checkpoint-1",
+        format="msm-checkpoint-2",
         name="small",
         version="1",
         created=datetime(2020, 1, 1, tzinfo=UTC),
@@ -53,12 +54,12 @@ def card() -> Card:
         target=TargetSpec(
             name="soil_moisture",
             units="m3 m-3",
-            mean=0.2,
-            std=0.1,
             minimum=0.0,
             maximum=0.6,
-            error=0.05,
         ),
+        heads=(Head(name="satellite", mean=0.2, std=0.1, error=0.05),),
+        published="satellite",
+        members=1,
         hidden_size=16,
         weights_sha256="",
         training=TrainingRecord(
@@ -81,8 +82,13 @@ def network(card: Card) -> SoilMoistureLSTM:
 
 @pytest.fixture
 def checkpoint(card: Card, network: SoilMoistureLSTM) -> Checkpoint:
-    weights = {name: w.detach().numpy() for name, w in network.state_dict().items()}
-    return make_checkpoint(card, weights)
+    return make_checkpoint(card, weights_of([network]))
+
+
+@pytest.fixture
+def ensemble(card: Card) -> Checkpoint:
+    """Three members of 16 units, two heads that know their error, three optional inputs."""
+    return ensemble_of(card)
 
 
 @pytest.fixture
@@ -98,5 +104,25 @@ def make_day() -> Callable[..., Day]:
             rng.uniform(-2, 2, (n_cell, hidden_size)).astype(np.float16),
         )
         return forcing.astype(np.float32), statics.astype(np.float32), state
+
+    return make
+
+
+@pytest.fixture
+def make_gappy_day(make_day: Callable[..., Day]) -> Callable[..., Day]:
+    """The same for the ensemble, its optional inputs missing here and there."""
+
+    def make(n_cell: int = 2500, seed: int = 0) -> Day:
+        forcing, statics, state = make_day(n_cell, hidden_size=48, seed=seed)
+        rng = np.random.default_rng([seed, 1])
+        air = np.stack([rng.gamma(4, 1, n_cell), rng.normal(330, 60, n_cell)], axis=1)
+        vegetation = rng.exponential(2, (n_cell, 1))
+        for values in (air, vegetation):
+            values[rng.random(values.shape) < 0.3] = np.nan
+        return (
+            np.concatenate([forcing, air], axis=1, dtype=np.float32),
+            np.concatenate([statics, vegetation], axis=1, dtype=np.float32),
+            state,
+        )
 
     return make

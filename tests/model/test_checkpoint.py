@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 
 from msm.errors import MsmError
+from msm.model.card import Card
 from msm.model.checkpoint import (
     SHIPPED,
-    Card,
     Checkpoint,
     CheckpointError,
     load_checkpoint,
     make_checkpoint,
+    parameter_shapes,
     save_checkpoint,
     weight_shapes,
 )
 from msm.model.network import SoilMoistureLSTM
+
+HEAD = {"name": "satellite", "mean": 0.2, "std": 0.1, "error": 0.05}
+MEMBER = {"seed": 1, "left_out_stations": []}
 
 
 @pytest.fixture
@@ -48,21 +52,40 @@ def test_what_is_saved_is_loaded(checkpoint: Checkpoint, saved: Path):
 
 def test_the_identity_covers_card_and_weights(checkpoint: Checkpoint, card: Card):
     renamed = make_checkpoint(card.model_copy(update={"version": "2"}), checkpoint.weights)
-    moved = {n: w + np.float32(1e-7) * (n == "head.bias") for n, w in checkpoint.weights.items()}
+    moved = {n: w + np.float32(1e-7) * (n == "0.head.bias") for n, w in checkpoint.weights.items()}
     retrained = make_checkpoint(card, moved)
     assert len({checkpoint.sha256, renamed.sha256, retrained.sha256}) == 3
     assert make_checkpoint(card, dict(checkpoint.weights)).sha256 == checkpoint.sha256
 
 
-def test_the_names_of_the_weights_are_those_of_the_network():
-    shapes = {n: tuple(w.shape) for n, w in SoilMoistureLSTM(6, 12).state_dict().items()}
-    assert shapes == weight_shapes(6, 12)
+def test_the_names_of_the_weights_are_those_of_the_network(checkpoint: Checkpoint):
+    assert _shapes(SoilMoistureLSTM(3, 16)) == parameter_shapes(checkpoint.card)
+
+
+def test_each_member_of_an_ensemble_has_its_weights(ensemble: Checkpoint, tmp_path: Path):
+    """Six inputs of which three may be missing; two heads with a mean and a variance each."""
+    card = ensemble.card
+    assert (card.n_channels, card.n_outputs, card.state_size) == (9, 4, 48)
+    assert card.published_outputs == slice(2, 4)
+    one = _shapes(SoilMoistureLSTM(9, 16, 4))
+    assert parameter_shapes(card) == one
+    assert weight_shapes(card) == {f"{m}.{name}": s for m in range(3) for name, s in one.items()}
+    save_checkpoint(tmp_path / "three.json", ensemble)
+    loaded = load_checkpoint(tmp_path / "three.json")
+    assert (loaded.card, loaded.sha256) == (card, ensemble.sha256)
+    np.testing.assert_array_equal(
+        loaded.member(2)["lstm.weight_hh_l0"], ensemble.weights["2.lstm.weight_hh_l0"]
+    )
+
+
+def _shapes(network: SoilMoistureLSTM) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "msm-checkpoint-2"}, "format"),
+        ({"format": "msm-checkpoint-1"}, "format"),
         ({"licence_url": "x"}, "licence_url"),
         ({"forcing__0__name": "rain"}, "'rain' is not one that msm knows"),
         ({"forcing__0__name": "sand", "forcing__0__units": "1"}, "'sand' is not one"),
@@ -71,9 +94,25 @@ def test_the_names_of_the_weights_are_those_of_the_network():
         ({"forcing__0__transform": "sqrt"}, "transform"),
         ({"forcing__0__std": 0.0}, "std must be positive"),
         ({"forcing": []}, "at least one daily input"),
-        ({"target__error": 0.0}, "target"),
+        (
+            {"forcing__0__optional": True, "forcing__1__optional": True},
+            "at least one daily input is needed that is not optional",
+        ),
+        ({"target__minimum": 0.7}, "target: minimum must lie below maximum"),
+        ({"heads__0__error": 0.0}, r"head satellite: error must be positive, not 0\.0"),
+        ({"heads__0__std": 0.0}, r"head satellite: std must be positive, not 0\.0"),
+        ({"heads__0__name": "moon"}, r"heads\.0\.name"),
+        ({"heads": [HEAD, HEAD]}, "a head is named twice"),
+        ({"heads": []}, r"head 'satellite' is not one of the heads \(none\)"),
+        ({"published": "ground"}, r"head 'ground' is not one of the heads \(satellite\)"),
+        ({"uncertainty__epistemic": 0.0}, "both factors must be positive"),
+        ({"members": 0}, "at least one member is needed, not 0"),
+        ({"training__members": [MEMBER] * 2}, "2 of 1 members have a training record"),
         ({"hidden_size": 8}, "hidden size 8"),
-        ({"statics": []}, "weight inlet.weight has shape"),
+        ({"statics": []}, r"weight 0\.inlet.weight has shape"),
+        ({"statics__0__optional": True}, r"weight 0\.inlet.weight has shape .* 4 channels"),
+        ({"heads__0__error": None}, r"weight 0\.head\.bias has shape \(1,\) .* 2 outputs"),
+        ({"members": 2}, r"weight 1\.head\.bias has shape None .* 2 members need \(1,\)"),
     ],
 )
 def test_a_card_that_msm_cannot_use_is_refused(saved: Path, change: dict[str, Any], message: str):
@@ -94,7 +133,7 @@ def test_weights_of_another_training_are_refused(saved: Path):
 
 
 def test_weights_that_are_not_finite_are_refused(checkpoint: Checkpoint, card: Card):
-    broken = dict(checkpoint.weights) | {"head.bias": np.array([np.nan], np.float32)}
+    broken = dict(checkpoint.weights) | {"0.head.bias": np.array([np.nan], np.float32)}
     with pytest.raises(CheckpointError, match=r"head\.bias is not finite"):
         make_checkpoint(card, broken)
 
@@ -137,8 +176,9 @@ def test_the_shipped_checkpoint_is_usable_and_honest():
         "shortwave_down",
     ]
     assert [s.name for s in card.statics] == ["sand", "clay"]
-    assert card.hidden_size == 256
-    assert 0.02 < card.target.error < 0.1
+    assert (card.hidden_size, card.members, card.n_outputs) == (256, 1, 1)
+    assert card.head.name == "satellite"
+    assert 0.02 < card.head.error < 0.1
     # One cell of the 412 has no soil texture; the test year is not among the periods.
     assert len(card.training.cells) == 411
     assert [(str(p.first), str(p.last)) for p in card.training.periods] == [

@@ -13,7 +13,7 @@ from msm.model import tiles
 from msm.model.chain import ChainRoot, open_chain
 from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.inference import InferenceError, outside_training, run, step
-from msm.model.network import SoilMoistureLSTM
+from msm.model.network import SoilMoistureLSTM, network_of
 from msm.model.snapshot import deflate
 from msm.model.state import TILE, State, content_hash
 
@@ -24,15 +24,15 @@ def test_a_step_is_the_network_on_normalised_inputs(
     checkpoint: Checkpoint, network: SoilMoistureLSTM, make_day: MakeDay
 ):
     forcing, statics, state = make_day()
-    soil_moisture, after = step(checkpoint, forcing, statics, state)
+    predicted, after = step(checkpoint, forcing, statics, state)
     x = np.concatenate([forcing, statics], axis=1).astype(np.float64)
     x[:, 0] = np.log1p(x[:, 0])
     x = (x - [0.6, 287.0, 0.5]) / [0.9, 10.0, 0.1]
     h, c = (torch.from_numpy(part.astype(np.float32)) for part in (state.h, state.c))
     with torch.no_grad():
         y, (h, c) = network.step(torch.from_numpy(x.astype(np.float32)), (h, c))
-    np.testing.assert_allclose(soil_moisture, 0.1 * y.numpy() + 0.2, atol=1e-6)
-    assert 0.1 < soil_moisture.mean() < 0.3
+    np.testing.assert_allclose(predicted.soil_moisture, 0.1 * y[:, 0].numpy() + 0.2, atol=1e-6)
+    assert 0.1 < predicted.soil_moisture.mean() < 0.3
     # Half precision has eleven bits.
     np.testing.assert_allclose(after.h, h.numpy(), rtol=2**-11, atol=1e-6)
     np.testing.assert_allclose(after.c, c.numpy(), rtol=2**-11, atol=1e-6)
@@ -56,9 +56,9 @@ def test_the_bytes_do_not_depend_on_workers_or_threads(
     results = []
     for workers, outer in ((1, 1), (2, 1), (2, 2), (5, 2), (None, threads)):
         torch.set_num_threads(outer)
-        soil_moisture, after = step(checkpoint, forcing, statics, state, "cpu", workers)
+        predicted, after = step(checkpoint, forcing, statics, state, "cpu", workers)
         assert torch.get_num_threads() == outer
-        results.append((soil_moisture.tobytes(), after.content_hash))
+        results.append((predicted.soil_moisture.tobytes(), after.content_hash))
     torch.set_num_threads(threads)
     assert len(set(results)) == 1
 
@@ -85,8 +85,9 @@ def test_blocks_of_whole_tiles_make_the_bytes_of_the_whole(
         part = State(before.h[cells], before.c[cells])
         forcing = [day[cells] for day in days]
         blocks.append(list(run(checkpoint, forcing, statics[cells], part, "cpu", workers)))
-    for (soil_moisture, after), *parts in zip(whole, *blocks, strict=True):
-        assert b"".join(moisture.tobytes() for moisture, _ in parts) == soil_moisture.tobytes()
+    for (predicted, after), *parts in zip(whole, *blocks, strict=True):
+        moisture = b"".join(part.soil_moisture.tobytes() for part, _ in parts)
+        assert moisture == predicted.soil_moisture.tobytes()
         assert b"".join(state.h.tobytes() for _, state in parts) == after.h.tobytes()
         assert b"".join(state.c.tobytes() for _, state in parts) == after.c.tobytes()
         hashes = tuple(tile for _, state in parts for tile in state.tile_hashes)
@@ -96,11 +97,11 @@ def test_blocks_of_whole_tiles_make_the_bytes_of_the_whole(
 def test_days_run_on_are_days_stepped_one_by_one(checkpoint: Checkpoint, make_day: MakeDay):
     _, statics, state = make_day()
     days = [make_day(seed=seed)[0] for seed in range(1, 5)]
-    for forcing, (soil_moisture, after) in zip(
+    for forcing, (predicted, after) in zip(
         days, run(checkpoint, iter(days), statics, state, "cpu"), strict=True
     ):
         expected, state = step(checkpoint, forcing, statics, state, "cpu")
-        assert soil_moisture.tobytes() == expected.tobytes()
+        assert predicted.soil_moisture.tobytes() == expected.soil_moisture.tobytes()
         assert after.content_hash == state.content_hash
 
 
@@ -109,7 +110,7 @@ def test_a_day_that_cannot_be_run_leaves_the_days_before_it(
 ):
     forcing, statics, state = make_day(100)
     days = run(checkpoint, [forcing, forcing[:99]], statics, state, "cpu")
-    assert len(next(days)[0]) == 100
+    assert len(next(days)[0].soil_moisture) == 100
     with pytest.raises(InferenceError, match="forcing has shape"):
         next(days)
 
@@ -118,7 +119,7 @@ def test_the_weights_are_laid_out_once_for_equal_checkpoints(checkpoint: Checkpo
     again = pickle.loads(pickle.dumps(checkpoint))  # noqa: S301
     assert tiles.laid_out(again) is tiles.laid_out(checkpoint)
     other = make_checkpoint(
-        checkpoint.card, {**checkpoint.weights, "head.bias": np.ones(1, np.float32)}
+        checkpoint.card, {**checkpoint.weights, "0.head.bias": np.ones(1, np.float32)}
     )
     assert tiles.laid_out(other) is not tiles.laid_out(checkpoint)
 
@@ -140,7 +141,7 @@ def test_a_cell_does_not_depend_on_its_neighbours_in_the_padded_tile(
     part, _ = step(
         checkpoint, forcing[first], statics[first], State(state.h[first], state.c[first])
     )
-    assert part.tobytes() == alone[first].tobytes()
+    assert part.soil_moisture.tobytes() == alone.soil_moisture[first].tobytes()
 
 
 def test_another_tile_size_changes_no_value_by_more_than_rounding(
@@ -150,7 +151,7 @@ def test_another_tile_size_changes_no_value_by_more_than_rounding(
     expected, _ = step(checkpoint, forcing, statics, state)
     monkeypatch.setattr(tiles, "TILE", 300)
     found, _ = step(checkpoint, forcing, statics, state)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(found.soil_moisture, expected.soil_moisture, atol=1e-6)
 
 
 def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
@@ -175,7 +176,7 @@ def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
         chain.write_snapshot(day, [deflate(after)])
         chain.write_record(day, after.content_hash, reloaded.content_hash, "")
         reloaded, _ = chain.read_snapshot(day)
-        assert in_memory.tobytes() == from_disk.tobytes()
+        assert in_memory.soil_moisture.tobytes() == from_disk.soil_moisture.tobytes()
         assert kept.content_hash == reloaded.content_hash
 
 
@@ -185,8 +186,7 @@ def test_rounding_the_state_costs_little_over_a_season(make_day: MakeDay):
     card = checkpoint.card
     rng = np.random.default_rng(0)
     n_cell, n_day = 20, 120
-    network = SoilMoistureLSTM(6, 256).eval()
-    network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in checkpoint.weights.items()})
+    network = network_of(checkpoint, 0)
     z = rng.normal(size=(n_cell, n_day, 6)).clip(-2, 2)
     z[:, :, 4:] = z[:, :1, 4:]
     raw = z * [s.std for s in card.inputs] + [s.mean for s in card.inputs]
@@ -197,11 +197,12 @@ def test_rounding_the_state_costs_little_over_a_season(make_day: MakeDay):
     x = (x - [s.mean for s in card.inputs]) / [s.std for s in card.inputs]
     with torch.no_grad():
         y, _ = network(torch.from_numpy(x.astype(np.float32)))
-    expected = (y.numpy() * card.target.std + card.target.mean).clip(0, 0.6)
+    expected = (y[..., 0].numpy() * card.head.std + card.head.mean).clip(0, 0.6)
     state = State.zeros(n_cell, 256)
     found = np.empty((n_cell, n_day), np.float32)
     for day in range(n_day):
-        found[:, day], state = step(checkpoint, raw[:, day, :4], raw[:, day, 4:], state)
+        predicted, state = step(checkpoint, raw[:, day, :4], raw[:, day, 4:], state)
+        found[:, day] = predicted.soil_moisture
     assert expected.std() > 0.02
     assert np.sqrt(np.mean((found - expected) ** 2)) < 5e-4
 
@@ -210,10 +211,10 @@ def test_the_output_stays_within_the_physical_bounds(checkpoint: Checkpoint, mak
     forcing, statics, state = make_day(100)
     weights = dict(checkpoint.weights)
     for bias, bound in ((-50.0, 0.0), (50.0, 0.6)):
-        weights["head.bias"] = np.array([bias], np.float32)
+        weights["0.head.bias"] = np.array([bias], np.float32)
         extreme = make_checkpoint(checkpoint.card, weights)
-        soil_moisture, _ = step(extreme, forcing, statics, state)
-        np.testing.assert_array_equal(soil_moisture, np.float32(bound))
+        predicted, _ = step(extreme, forcing, statics, state)
+        np.testing.assert_array_equal(predicted.soil_moisture, np.float32(bound))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -246,3 +247,26 @@ def test_cells_outside_the_training_range_are_told(checkpoint: Checkpoint):
     # 1 % of 0..200, of 240..315 and of 0.2..0.7 is 2, 0.75 and 0.005.
     outside = outside_training(checkpoint.card, forcing, statics)
     np.testing.assert_array_equal(outside, [False, False, True, True, True])
+
+
+def test_what_is_missing_is_not_outside_the_training_range(
+    ensemble: Checkpoint, make_gappy_day: MakeDay
+):
+    forcing, statics, _ = make_gappy_day(4)
+    forcing[:, :2], statics[:, 0] = (1, 280), 0.5
+    forcing[:, 2:] = [[4, 330], [np.nan, 330], [np.nan, np.nan], [np.nan, 500]]
+    statics[:, 1] = np.nan
+    outside = outside_training(ensemble.card, forcing, statics)
+    np.testing.assert_array_equal(outside, [False, False, False, True])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_optional_input_may_be_missing_and_not_infinite(
+    ensemble: Checkpoint, make_gappy_day: MakeDay, value: float
+):
+    forcing, statics, state = make_gappy_day(100)
+    forcing[:, 2] = np.nan
+    step(ensemble, forcing, statics, state)
+    forcing[[3, 7], 2] = value
+    with pytest.raises(InferenceError, match="wind_speed is not finite at 2 of 100 cells"):
+        step(ensemble, forcing, statics, state)

@@ -1,6 +1,7 @@
 import torch
 
-from msm.model.network import SoilMoistureLSTM
+from msm.model.checkpoint import Checkpoint
+from msm.model.network import SoilMoistureLSTM, network_of, weights_of
 
 
 def test_a_step_with_carried_state_is_the_same_step_of_a_sequence(network: SoilMoistureLSTM):
@@ -36,7 +37,7 @@ def test_the_network_is_the_equations_of_an_lstm(network: SoilMoistureLSTM):
     i, f, g, o = gates.chunk(4, dim=1)
     c_after = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     h_after = torch.sigmoid(o) * torch.tanh(c_after)
-    expected = (h_after @ w["head.weight"].T + w["head.bias"]).squeeze(1)
+    expected = h_after @ w["head.weight"].T + w["head.bias"]
     with torch.no_grad():
         y, state = network.step(x, (h, c))
     assert torch.allclose(y, expected, atol=1e-6)
@@ -69,3 +70,28 @@ def test_weight_dropout_passes_gradients_to_the_kept_weights():
     for parameter in network.parameters():
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
+
+
+def test_outputs_share_one_memory_and_have_a_row_of_the_head_each():
+    torch.manual_seed(0)
+    several = SoilMoistureLSTM(3, 8, 4).eval()
+    x = torch.randn(5, 30, 3)
+    y, state = several(x)
+    assert y.shape == (5, 30, 4)
+    one = SoilMoistureLSTM(3, 8).eval()
+    for output in range(4):
+        head = {name: several.state_dict()[name][[output]] for name in ("head.weight", "head.bias")}
+        one.load_state_dict(several.state_dict() | head)
+        alone, carried = one(x)
+        assert torch.allclose(alone[..., 0], y[..., output], atol=1e-6)
+        assert torch.equal(carried[0], state[0])
+
+
+def test_members_come_back_from_a_checkpoint(ensemble: Checkpoint):
+    members = [network_of(ensemble, number) for number in range(3)]
+    assert not any(member.training for member in members)
+    again = weights_of(members)
+    assert again.keys() == ensemble.weights.keys()
+    for name, weight in again.items():
+        assert weight.tobytes() == ensemble.weights[name].tobytes()
+    assert len({member.head.bias.data.numpy().tobytes() for member in members}) == 3

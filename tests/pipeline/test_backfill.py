@@ -16,9 +16,10 @@ from distributed import LocalCluster
 
 from msm import cells
 from msm.archive import store
+from msm.archive.layers import LAYERS
 from msm.cells import CellFields, Input
 from msm.errors import MsmError
-from msm.model.checkpoint import make_checkpoint, save_checkpoint
+from msm.model.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint
 from msm.pipeline import advance as advancing
 from msm.pipeline import crew as crews
 from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
@@ -28,6 +29,7 @@ from msm.pipeline.daily import daily
 from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run
 from msm.settings import Settings
+from tests.ensembles import ensemble_of
 
 BOX = "box:35,40,-104,-97"
 """Five tiles of cells."""
@@ -128,11 +130,9 @@ def files(run):
     for day in store.published_days(run.settings.archive, BOX):
         path = store.read_item(run.settings.archive, BOX, day).path
         with xr.open_dataset(path, mask_and_scale=False) as made:
-            found[day] = (
-                made.attrs["fingerprint"],
-                made.soil_moisture.values.tobytes(),
-                made.quality_flag.values.tobytes(),
-            )
+            there = [layer.name for layer in LAYERS if layer.name in made]
+            layers = {name: made[name].values.tobytes() for name in there}
+            found[day] = made.attrs["fingerprint"], layers
     return found
 
 
@@ -171,6 +171,24 @@ def test_any_number_of_workers_and_blocks_makes_the_same_files(
         crew.blocks = blocks
         assert make(run, crew=crew).published == WANTED
     assert files(run) == reference
+
+
+def test_an_ensemble_makes_the_same_files_day_by_day_and_in_blocks(site, tmp_path):
+    card = tmp_path / "ensemble.json"
+    save_checkpoint(card, ensemble_of(load_checkpoint().card))
+    each, whole = (
+        Run(run.settings.model_copy(update={"checkpoint": card}), run.readers)
+        for run in (site(tmp_path / "each"), site(tmp_path / "whole"))
+    )
+    days = WANTED[:4]
+    for day in days:
+        daily(each, day, NOW)
+    with crews.local_cluster(whole.settings, 2) as crew:
+        crew.blocks = 5
+        assert make(whole, days, crew=crew).published == days
+    made = files(each)
+    assert files(whole) == made
+    assert list(made[days[0]][1]) == [layer.name for layer in LAYERS]
 
 
 def test_a_spin_up_is_one_way_through_the_days(site, tmp_path, monkeypatch, caplog):

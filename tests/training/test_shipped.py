@@ -8,7 +8,7 @@ import xarray as xr
 
 from msm.model.checkpoint import load_checkpoint
 from msm.model.inference import outside_training
-from msm.model.network import SoilMoistureLSTM
+from msm.model.network import SoilMoistureLSTM, network_of
 from msm.model.state import State
 from msm.training import fit as fitting
 from msm.training.fit import predict
@@ -31,9 +31,7 @@ def training_year(pixels: Pixels) -> Pixels:
 
 @pytest.fixture(scope="module")
 def network() -> SoilMoistureLSTM:
-    network = SoilMoistureLSTM(len(CARD.inputs), CARD.hidden_size).eval()
-    network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in CHECKPOINT.weights.items()})
-    return network
+    return network_of(CHECKPOINT, 0)
 
 
 def test_the_shipped_checkpoint_in_the_year_after_its_training(
@@ -68,7 +66,7 @@ def test_a_year_of_spin_up_settles_the_state(training_year: Pixels, network: Soi
     with torch.no_grad():
         first, state = network(x)
         second, (_, c) = network(x, state)
-    late = (second - first)[:, -90:].numpy() * CARD.target.std
+    late = (second - first)[:, -90:].numpy() * CARD.head.std
     assert np.sqrt((late**2).mean()) < 0.008
     assert c.abs().max() < 100
 

@@ -1,0 +1,46 @@
+"""Ensembles of small random networks, for the tests of every room."""
+
+import torch
+
+from msm.model.card import FORCING_UNITS, STATIC_UNITS, Card
+from msm.model.checkpoint import Checkpoint, make_checkpoint
+from msm.model.network import SoilMoistureLSTM, weights_of
+
+OPTIONAL = {
+    "forcing": {
+        "wind_speed": ("identity", 4.0, 2.0, 0.0, 20.0),
+        "longwave_down": ("identity", 330.0, 60.0, 80.0, 480.0),
+    },
+    "statics": {"vegetation_water_content": ("log1p", 1.0, 0.6, 0.0, 20.0)},
+}
+"""Transform, mean and std of the transformed values, range of the raw values."""
+
+FIELDS = ("transform", "mean", "std", "minimum", "maximum")
+
+
+def ensemble_of(card: Card, members: int = 3, hidden_size: int = 16) -> Checkpoint:
+    """Give a card optional inputs, two heads that know their error, and random networks."""
+    units = FORCING_UNITS | STATIC_UNITS
+    stated = card.model_dump()
+    for kind, inputs in OPTIONAL.items():
+        stated[kind] += tuple(
+            {"name": name, "units": units[name], "optional": True}
+            | dict(zip(FIELDS, values, strict=True))
+            for name, values in inputs.items()
+        )
+    stated |= {
+        "name": "ensemble",
+        "heads": (
+            {"name": "satellite", "mean": 0.2, "std": 0.1, "error": None},
+            {"name": "ground", "mean": 0.25, "std": 0.08, "error": None},
+        ),
+        "published": "ground",
+        "members": members,
+        "hidden_size": hidden_size,
+        "uncertainty": {"aleatoric": 0.7, "epistemic": 1.5},
+    }
+    card = Card.model_validate(stated)
+    torch.manual_seed(3)
+    shape = card.n_channels, card.hidden_size, card.n_outputs
+    networks = [SoilMoistureLSTM(*shape) for _ in range(members)]
+    return make_checkpoint(card, weights_of(networks))
