@@ -52,7 +52,7 @@ def test_a_changed_granule_is_told(settings, cache, readers, tmp_path, change, s
 def test_a_map_is_inspected_as_a_granule_is(settings, readers):
     published = daily(Run(settings, readers), DAYS[-1], NOW)
     summary = inspect(published.path)
-    assert (summary["product"], summary["version"]) == ("MSM-SM-D-M09", "1.0")
+    assert (summary["product"], summary["version"]) == ("MSM-SM-D-M09", "1.1")
     assert summary["day"] == "2016-06-03"
     soil_moisture = summary["variables"]["soil_moisture"]
     assert soil_moisture["units"] == "m3 m-3"
