@@ -8,10 +8,10 @@ import numpy as np
 from msm import heap
 
 {keep}
-for _ in range(5):
+for _ in range(10):
     np.ones(2**25, np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(10):
     np.ones(2**25, np.uint8)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -23,4 +23,5 @@ def test_memory_that_was_freed_is_not_asked_of_the_kernel_again():
         int(subprocess.run([sys.executable, "-c", PAGES.format(keep=keep)], **OUTPUT).stdout)
         for keep in ("heap.keep(2**28)", "")
     ]
-    assert faults[0] < 100 < faults[1]
+    # A page may be of 4 kB or of 2 MB.
+    assert 4 * faults[0] < faults[1]
