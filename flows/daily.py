@@ -22,6 +22,7 @@ from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
 from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
+from msm.pipeline.retrievals import better_retrievals, store_retrievals
 from msm.pipeline.run import check_day, open_run
 from msm.settings import read_settings
 
@@ -39,7 +40,9 @@ def fetch(day: date, domain: str) -> Path:
     with open_run(read_settings(domain=domain)) as run:
         stored_statics(run)
         better_forcing(run, day)
+        better_retrievals(run, day)
         stored_forcing(run, day)
+        store_retrievals(run, [day])
         return run.forcing_path(day)
 
 

@@ -1,7 +1,7 @@
 """Fields on the cells of a domain, with what they were made from, and the file they are kept in.
 
-A day's forcing and a domain's statics are both of this kind. The files are written once and read
-by replays and training, so that nothing is fetched again.
+A day's forcing, a day's retrievals and a domain's statics are of this kind. The files are written
+once and read by replays and training, so that nothing is fetched again.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ class Input(BaseModel):
     checksum: str
     """`sha256:` and the hash of the file that was read; of a superseded one, what is stated."""
     production: datetime | None
-    role: Literal["forcing", "statics", "comparison", "superseded"]
+    role: Literal["forcing", "retrieval", "statics", "comparison", "superseded"]
     source: str = ""
     """Host of the catalogue that offered it, or `mirror`; empty where it was not noted."""
 
     @classmethod
-    def used(cls, file: GranuleFile, role: Literal["forcing", "statics", "comparison"]) -> Input:
+    def used(
+        cls, file: GranuleFile, role: Literal["forcing", "retrieval", "statics", "comparison"]
+    ) -> Input:
         """Describe a granule that was read."""
         granule = file.granule
         return cls(
@@ -83,6 +85,16 @@ class Input(BaseModel):
             source=granule.source,
         )
 
+    def is_of(self, granule: Granule) -> bool:
+        """Tell whether an offered granule is the one that was read.
+
+        Size and checksum tell; a revision of its record is nothing.
+        """
+        if granule.name != self.granule or granule.size not in (None, self.size):
+            return False
+        algorithm, value = granule.checksum or ("", "")
+        return algorithm != "sha256" or self.checksum == f"sha256:{value.lower()}"
+
 
 _INPUTS = TypeAdapter(tuple[Input, ...])
 
@@ -97,7 +109,7 @@ class CellFields:
     mask_sha256: str
     """`Domain.mask_sha256` of the cells."""
     day: date | None
-    """UTC day of a forcing; None for statics."""
+    """UTC day of a forcing or of retrievals; None for statics."""
     fields: dict[str, NDArray[np.float32]]
     """By name, shape (n_cell,); NaN where no source reaches."""
     units: dict[str, str]

@@ -85,6 +85,8 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
     made = f"{created:%Y-%m-%dT%H:%M:%SZ}"
     used = [i for i in lineage.inputs if i.role != "superseded"]
     sources = sorted({f"{i.product} {i.version}" for i in used if i.role == "forcing"})
+    earlier = sorted({f"{i.product} {i.version}" for i in used if i.role == "retrieval"})
+    told = f", told of earlier retrievals of {', '.join(earlier)}" if earlier else ""
     inputs = sorted({f"{i.product} {i.version}" for i in used})
     title = f"Daily surface soil moisture, EASE-2 9 km, {domain.name}, {day}"
     return {
@@ -97,7 +99,7 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
         **_STATIC,
         "source": (
             f"LSTM network {lineage.checkpoint_name} {lineage.checkpoint_version}, driven by "
-            f"{', '.join(sources) or 'no forcing'}"
+            f"{', '.join(sources) or 'no forcing'}{told}"
         ),
         "history": f"{made} msm {lineage.code_version}: published",
         "acknowledgement": (

@@ -38,8 +38,9 @@ class InputRecord(BaseModel):
     """Size in bytes."""
     production: AwareDatetime | None = None
     """When the provider made the granule, UTC; None where it does not say."""
-    role: Literal["forcing", "statics", "comparison", "superseded"]
-    """`superseded` names a granule that a newer production of the same time replaced."""
+    role: Literal["forcing", "retrieval", "statics", "comparison", "superseded"]
+    """`retrieval` names one that the network was told of days later, `superseded` one that a newer
+    production of the same time replaced."""
     source: str = ""
     """Host of the catalogue that offered it, or `mirror` for a folder of granules."""
 

@@ -26,6 +26,9 @@ SURFACE_UNFIT = (1 << 0) | (1 << 5) | (1 << 6) | (1 << 7) | (1 << 8)
 Static water, snow, permanent ice, frozen ground by radiometer and by model temperature.
 """
 
+VALID_RANGE = (0.02, 0.50)
+"""Valid range of the passive retrieval, m3 m-3: what lies outside is neither target nor input."""
+
 MAX_SOIL_MOISTURE = 0.6
 """Retrievals above it occur (0.94 in a real granule) and are no soil moisture, m3 m-3."""
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FORCING_UNITS = {
     "precipitation": "mm day-1",
@@ -13,8 +13,15 @@ FORCING_UNITS = {
     "longwave_down": "W m-2",
     "surface_pressure": "Pa",
     "wind_speed": "m s-1",
+    "retrieval": "m3 m-3",
+    "retrieval_age": "days",
+    "retrieval_quality": "1",
 }
 """Canonical daily forcing: what a checkpoint may ask for, and in which unit."""
+
+RETRIEVAL_INPUTS = ("retrieval", "retrieval_age", "retrieval_quality")
+"""The newest SMAP retrieval that a day may know of, the days since it, and 1 where its quality is
+recommended and 0 where it is not."""
 
 STATIC_UNITS = {
     "sand": "1",
@@ -57,6 +64,20 @@ class InputSpec(_Frozen):
         if self.minimum > self.maximum:
             raise ValueError(f"input {self.name}: minimum lies above maximum")
         return self
+
+
+class Retrievals(_Frozen):
+    """Which retrievals a day may know of: constants of the checkpoint, not of the day it is run."""
+
+    lag_days: int = Field(ge=1)
+    """Age of the youngest, days."""
+    window_days: int = Field(ge=1)
+    """So many days are looked through, from the youngest on."""
+
+    @property
+    def ages(self) -> range:
+        """The ages of a retrieval that is looked for, days, youngest first."""
+        return range(self.lag_days, self.lag_days + self.window_days)
 
 
 class TargetSpec(_Frozen):
@@ -167,6 +188,11 @@ class Card(_Frozen):
     """Daily inputs, in the order of the network's channels."""
     statics: tuple[InputSpec, ...]
     """Static inputs, in the order of the network's channels after the daily ones."""
+    retrievals: Retrievals | None = Field(default=None, exclude_if=lambda given: given is None)
+    """Given where `RETRIEVAL_INPUTS` are among the daily inputs.
+
+    Left out where it is not, so that a checkpoint of before it was known keeps its identity.
+    """
     target: TargetSpec
     heads: tuple[Head, ...]
     """In the order of the network's outputs."""
@@ -199,6 +225,20 @@ class Card(_Frozen):
                     raise ValueError(
                         f"{kind} input {spec.name} is in {spec.units!r}, not {known[spec.name]!r}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _retrievals_stated(self) -> Self:
+        asked = [spec for spec in self.forcing if spec.name in RETRIEVAL_INPUTS]
+        for spec in asked:
+            if not spec.optional:
+                raise ValueError(
+                    f"forcing input {spec.name} must be optional: there is not always a retrieval"
+                )
+        if asked and self.retrievals is None:
+            raise ValueError(f"retrievals: state lag and window, {asked[0].name} is an input")
+        if self.retrievals is not None and not asked:
+            raise ValueError("retrievals: leave them out, no forcing input is one of them")
         return self
 
     @model_validator(mode="after")

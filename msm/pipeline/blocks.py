@@ -24,7 +24,7 @@ from msm.model.snapshot import Deflated, deflate
 from msm.model.state import State, content_hash
 from msm.pipeline.chains import prediction_path
 from msm.pipeline.gather import Gathered
-from msm.pipeline.inputs import columns, make_forcing, stored_forcing, stored_statics
+from msm.pipeline.inputs import columns, given, make_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import Run
 
@@ -90,16 +90,16 @@ def forcing(run: Run, day: date, gathered: Gathered) -> None:
 def weather(run: Run, day: date, stored: None) -> Weather:
     """Read what the network is given of a day, after its forcing was `stored`."""
     card = run.checkpoint.card
-    fields = stored_forcing(run, day)
-    daily = columns(fields, card.forcing)
+    today = given(run, day)
+    daily = columns(today.fields, card.forcing)
     statics = columns(stored_statics(run), card.statics)
-    given = zip(card.inputs, (*daily.T, *statics.T), strict=True)
-    lacking = np.logical_or.reduce([np.isnan(c) for spec, c in given if not spec.optional])
+    inputs = zip(card.inputs, (*daily.T, *statics.T), strict=True)
+    lacking = np.logical_or.reduce([np.isnan(c) for spec, c in inputs if not spec.optional])
     # The network runs on every cell, so that tiles stay the same; where a source does not reach it
     # is given the training mean, and what it says there is not used.
     daily[lacking] = [_untransformed_mean(spec) for spec in card.forcing]
     statics[lacking] = [_untransformed_mean(spec) for spec in card.statics]
-    return Weather(fields.sha256, daily, statics, lacking)
+    return Weather(today.fingerprint, daily, statics, lacking)
 
 
 def cold(run: Run, block: slice) -> State:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 import msm
 from msm import cells
 from msm.model.chain import Chain, ChainRoot, StateError
 from msm.model.chain import open_chain as open_root
-from msm.pipeline.inputs import stored_statics
+from msm.pipeline.inputs import given_label, stored_statics
 from msm.pipeline.run import Run
 
 
@@ -77,6 +78,9 @@ def stale(run: Run, chain: Chain, days: Iterable[date]) -> dict[date, str]:
     A day after one of them may come to the same state again or not: only running it tells.
     """
     why = {}
+    # A day of SMAP is known to several days.
+    read = cache(cells.read_label)
+    told = ", or a retrieval that it knows of," if run.checkpoint.card.retrievals else ""
     for day in days:
         try:
             record = chain.read_record(day)
@@ -85,11 +89,10 @@ def stale(run: Run, chain: Chain, days: Iterable[date]) -> dict[date, str]:
         except StateError as error:
             why[day] = str(error)
             continue
-        path = run.forcing_path(day)
         if before is not None and before != record.hash_before:
             why[day] = f"{eve} has come to another state since"
-        elif path.exists() and cells.read_label(path).sha256 != record.forcing_fingerprint:
-            why[day] = "its forcing was made anew"
+        elif (label := given_label(run, day, read)) and label.sha256 != record.forcing_fingerprint:
+            why[day] = f"its forcing{told} was made anew"
     return why
 
 
@@ -99,12 +102,15 @@ def touched(run: Run, chain_id: str) -> tuple[dict[date, str], list[date]]:
     Returns
     -------
     stale, after
-        Why each is stale; and the others, which may come to the same state again or not.
+        Why each is stale; and the others, which may come to the same state again or not. None of a
+        chain of another checkpoint, which alone tells what its days are given.
     """
     record = run.states_path / chain_id / "chain.json"
     if not record.exists():
         return {}, []
     chain = open_root(run.states_path, ChainRoot.model_validate_json(record.read_bytes()))
+    if chain.root.checkpoint_sha256 != run.checkpoint.sha256:
+        return {}, []
     days = chain.recorded_days()
     found = stale(run, chain, days)
     return found, [day for day in days if found and day > min(found) and day not in found]

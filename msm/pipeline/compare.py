@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.inputs.smap_l3 import good
-from msm.pipeline.inputs import SATELLITE, fetch_newest
+from msm.pipeline.inputs import fetch_newest
+from msm.pipeline.retrievals import SATELLITE
 from msm.pipeline.run import Run, midnight
 
 

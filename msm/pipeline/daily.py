@@ -11,6 +11,7 @@ from msm.pipeline.chains import is_run, open_chain, stale
 from msm.pipeline.crew import Alone
 from msm.pipeline.inputs import better_forcing
 from msm.pipeline.publish import behind, publish
+from msm.pipeline.retrievals import better_retrievals
 from msm.pipeline.run import Progress, Run, check_day, silent
 
 
@@ -41,6 +42,7 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     """
     check_day(day, now)
     better_forcing(run, day)
+    better_retrievals(run, day)
     chain = open_chain(run, day)
     for other in bring_to(run, chain, day, progress):
         publish(run, chain, other, now)

@@ -1,9 +1,9 @@
-"""Fetch: the forcing of many days is brought to disk, and made anew where Earthdata has better."""
+"""Fetch: what many days are given comes to disk, and is made anew where Earthdata has better."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,16 +11,19 @@ from msm import cells
 from msm.pipeline import blocks
 from msm.pipeline.crew import Crew
 from msm.pipeline.gather import Gathered, ahead, differing, gather
-from msm.pipeline.run import Progress, Run, silent
-
-SEARCH_DAYS = 32
-"""Days whose granules are compared with what is offered by one search."""
+from msm.pipeline.retrievals import (
+    known_days,
+    lacking,
+    renew_retrievals,
+    revised_retrievals,
+)
+from msm.pipeline.run import Progress, Run, silent, windows
 
 
 def fetch(
     run: Run, first: date, last: date, crew: Crew, progress: Progress = silent
 ) -> dict[date, str]:
-    """Store the forcing of days, and make it anew where other granules are offered by now.
+    """Store what days are given, and make it anew where other granules are offered by now.
 
     Parameters
     ----------
@@ -46,7 +49,8 @@ def fetch(
     total = (last - first).days + 1
     days = [first + timedelta(days=n) for n in range(total)]
     stored = [day for day in days if run.forcing_path(day).exists()]
-    made: dict[date, str] = {}
+    unknown = [day for day in stored if lacking(run, [day])]
+    made = dict.fromkeys(unknown, "its retrievals were not stored")
     pending: deque[Any] = deque()
 
     def make(day: date, gathered: Gathered) -> None:
@@ -60,7 +64,10 @@ def fetch(
                 make(day, gathered)
                 made[day] = "it was not stored"
             progress(f"fetch {day}", number, total)
-        for day, why in revised(run, stored).items():
+        others = revised_retrievals(run, days)
+        renewed = renew_retrievals(run, others)
+        made |= _knowing(run, days, {day: others[day] for day in renewed})
+        for day, why in _revised_forcing(run, stored).items():
             make(day, gather(run, day, day)[day])
             made[day] = why
     finally:
@@ -70,12 +77,28 @@ def fetch(
 
 
 def revised(run: Run, days: Iterable[date]) -> dict[date, str]:
-    """Find the days with stored forcing for which other granules are offered, and name these."""
-    stored = sorted(day for day in days if run.forcing_path(day).exists())
+    """Find the days for which other granules are offered than are stored, and name these."""
+    days = sorted(days)
+    return _knowing(run, days, revised_retrievals(run, days)) | _revised_forcing(run, days)
+
+
+def _revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
     found: dict[date, str] = {}
-    while stored:
-        window = [day for day in stored if day < stored[0] + timedelta(days=SEARCH_DAYS)]
+    for window in windows(day for day in days if run.forcing_path(day).exists()):
         labels = {day: cells.read_label(run.forcing_path(day)) for day in window}
-        found |= {day: f"{others} is offered now" for day, others in differing(run, labels).items()}
-        stored = stored[len(window) :]
+        found |= {day: _offered(others) for day, others in differing(run, labels).items()}
     return found
+
+
+def _knowing(run: Run, days: Iterable[date], others: Mapping[date, str]) -> dict[date, str]:
+    """Find the days that may know of days of SMAP for which other granules are offered."""
+    found = {}
+    for day in days:
+        names = [others[known] for known in known_days(run, day) if known in others]
+        if names:
+            found[day] = _offered(names[0])
+    return found
+
+
+def _offered(granules: str) -> str:
+    return f"{granules} is offered now"

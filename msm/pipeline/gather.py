@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from msm.cells import Input, Label
+from msm.cells import Label
 from msm.errors import MsmError
 from msm.forcing import incomplete, missing_stamps
 from msm.inputs.granule import Granule, GranuleFile, newest
 from msm.inputs.product import Product
 from msm.inputs.tiers import Choice, NoSourceError, choose
+from msm.pipeline.retrievals import store_retrievals
 from msm.pipeline.run import Run, midnight
 
 log = logging.getLogger(__name__)
@@ -86,13 +87,16 @@ def ahead(
 ) -> Generator[tuple[date, Gathered | None]]:
     """Give each day after `start`, and what its forcing is made of where it is not stored.
 
-    The next window is downloaded meanwhile, as far as the days are known to be `wanted`.
+    The next window is downloaded meanwhile, as far as the days are known to be `wanted`, and the
+    retrievals that they may know of are stored.
     """
     days = [start + timedelta(days=n) for n in range(1, (last - start).days + 1)]
     windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
 
     def fetch(window: list[date]) -> dict[date, Gathered]:
-        lacking = [d for d in window if d <= wanted and not run.forcing_path(d).exists()]
+        coming = [d for d in window if d <= wanted]
+        store_retrievals(run, coming)
+        lacking = [d for d in coming if not run.forcing_path(d).exists()]
         return gather(run, lacking[0], lacking[-1]) if lacking else {}
 
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -135,20 +139,15 @@ def differing(run: Run, stored: Mapping[date, Label]) -> dict[date, str]:
             continue
         used = {entry.granule: entry for entry in label.inputs if entry.role == "forcing"}
         offered = window.offered(day, choice)
-        others = [granule.name for granule in offered if not _same(granule, used)]
+        others = [
+            granule.name
+            for granule in offered
+            if granule.name not in used or not used[granule.name].is_of(granule)
+        ]
         if others or len(offered) != len(used):
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             found[day] = f"{others[0]}{more}" if others else "fewer granules"
     return found
-
-
-def _same(granule: Granule, used: Mapping[str, Input]) -> bool:
-    """Tell whether an offered granule is one that was used; a revision of its record is nothing."""
-    entry = used.get(granule.name)
-    if entry is None or granule.size not in (None, entry.size):
-        return False
-    algorithm, value = granule.checksum or ("", "")
-    return algorithm != "sha256" or entry.checksum == f"sha256:{value.lower()}"
 
 
 def _choices(window: _Window, days: Sequence[date]) -> dict[date, Choice]:

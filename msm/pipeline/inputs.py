@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,21 +13,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from msm import cells, forcing, statics
-from msm.cells import CellFields
+from msm import cells, forcing, retrievals, statics
+from msm.cells import CellFields, Label
 from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.inputs.granule import GranuleFile, newest
 from msm.inputs.product import Product
-from msm.inputs.smap_l3 import SPL3SMP_E_006
 from msm.inputs.smap_l4_constants import SPL4SMLM_008
 from msm.model.card import InputSpec
 from msm.pipeline.gather import Gathered, IncompleteDayError, gather
+from msm.pipeline.retrievals import SATELLITE, known_days, stored_fields
 from msm.pipeline.run import Run, midnight
 
 log = logging.getLogger(__name__)
 
-SATELLITE, CONSTANTS = SPL3SMP_E_006, SPL4SMLM_008
+CONSTANTS = SPL4SMLM_008
 
 REPEAT_CYCLE_DAYS = 8
 """Days in which SMAP's orbit comes back to the same ground track: every cell is seen."""
@@ -76,6 +78,53 @@ def better_forcing(run: Run, day: date) -> None:
         return
     if set(gathered.choice.awaited) < set(stored.awaited):
         make_forcing(run, day, gathered)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the network is given of a day, beside the statics."""
+
+    fields: CellFields
+    """The day's forcing, and with it the retrievals that the checkpoint asks for, if any."""
+    fingerprint: str
+    """Of the stored files that they come from; where it is the forcing alone, its own hash."""
+
+
+def given(run: Run, day: date) -> Given:
+    """Read what the network is given of a day, and fetch and make what of it is not stored."""
+    fields, asked = stored_forcing(run, day), run.checkpoint.card.retrievals
+    if asked is None:
+        return Given(fields, fields.sha256)
+    known = stored_fields(run, day)
+    return Given(
+        replace(
+            fields,
+            fields=fields.fields | retrievals.newest_of_day(known, asked.lag_days),
+            units=fields.units | retrievals.UNITS,
+            inputs=(*fields.inputs, *(entry for part in known for entry in part.inputs)),
+            origins=fields.origins | dict(item for part in known for item in part.origins.items()),
+        ),
+        _fingerprint([fields.sha256, *(part.sha256 for part in known)]),
+    )
+
+
+def given_label(
+    run: Run, day: date, read: Callable[[Path], Label] = cells.read_label
+) -> Label | None:
+    """Read what the stored files say that a day is given now; None where one was let go of."""
+    paths = [run.forcing_path(day), *map(run.retrieval_path, known_days(run, day))]
+    if not all(path.exists() for path in paths):
+        return None
+    labels = [read(path) for path in paths]
+    return Label(
+        _fingerprint([label.sha256 for label in labels]),
+        tuple(entry for label in labels for entry in label.inputs),
+        labels[0].awaited,
+    )
+
+
+def _fingerprint(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def stored_statics(run: Run) -> CellFields:

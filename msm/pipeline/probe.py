@@ -12,7 +12,8 @@ from msm.inputs import hdf5
 from msm.inputs.granule import newest
 from msm.inputs.product import GranuleError, Product, open_granule
 from msm.inputs.tiers import sources
-from msm.pipeline.inputs import CONSTANTS, SATELLITE
+from msm.pipeline.inputs import CONSTANTS
+from msm.pipeline.retrievals import SATELLITE
 from msm.pipeline.run import Run
 
 WINDOW_DAYS = 2

@@ -31,11 +31,20 @@ from msm.inputs.layout import Layout
 from msm.inputs.registry import PRODUCTS
 from msm.model.chain import Chain, ChainRoot, StateError
 from msm.pipeline import work
+from msm.pipeline.retrievals import SATELLITE
 from msm.pipeline.run import Run
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["granules", "forcing", "snapshots", "predictions", "old chains", "left-over files"]
+Kind = Literal[
+    "granules",
+    "forcing",
+    "retrievals",
+    "snapshots",
+    "predictions",
+    "old chains",
+    "left-over files",
+]
 
 AT_WORK = timedelta(hours=6)
 """What was written since may belong to a run that is still at work."""
@@ -169,9 +178,13 @@ class _Survey:
         old = [item for chain in chains if chain not in in_use for item in self._old_chain(chain)]
         going = {item.path for item in old}
         staying = [chain for chain in chains if chain.folder not in going]
+        before = self._first_forcing_kept(in_use)
+        asked = self.run.checkpoint.card.retrievals
+        reach = timedelta(days=max(asked.ages) if asked else 0)
         return [
             *self._granules(in_use),
-            *self._forcing(in_use),
+            *self._of_days("forcing", before),
+            *self._of_days("retrievals", before and before - reach),
             *(item for chain in staying for item in self._states(chain)),
             *old,
             *self._left_over(),
@@ -185,6 +198,7 @@ class _Survey:
             # There they are not a cache: they are what msm reads in place of Earthdata.
             return
         made = set(self._days(self.work / "forcing" / self.run.label))
+        retrieved = set(self._days(self.work / "retrievals" / self.run.label))
         if not made:
             return
         first_kept = max(made) - timedelta(days=self.settings.granule_days)
@@ -195,31 +209,33 @@ class _Survey:
             final = self.now - timedelta(days=layout.latency.final_after_days + 1)
             before = min(first_kept, final.date())
             stamps = cache(layout.stamps)
+            done = made | retrieved if product is SATELLITE else made
             for path in work.files(folder / f"{layout.product}.{layout.version}"):
                 days = _days_of(layout, stamps, path.name)
-                if days and max(days) < before and days <= made:
+                if days and max(days) < before and days <= done:
                     yield from self._idle("granules", path, min(days), max(days))
 
-    def _forcing(self, chains: list[Chain]) -> Iterator[Item]:
-        """Yield forcing that is old, and on which no day stands that may be replayed."""
-        for folder in self._label_folders("forcing"):
+    def _of_days(
+        self, kind: Literal["forcing", "retrievals"], before: date | None
+    ) -> Iterator[Item]:
+        """Yield files of days before one, if any, and those of a mask that is forgotten."""
+        for folder in self._label_folders(kind):
             stored = self._days(folder)
             idle = [
                 item
                 for day in stored
-                for item in self._idle(
-                    "forcing", folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc", day, day
-                )
+                for item in self._idle(kind, folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc", day, day)
             ]
             if folder.name == self.run.label:
-                before = self._first_forcing_kept(stored, chains)
                 yield from (item for item in idle if before and item.last and item.last < before)
             elif all(self._is_forgotten(item.written) for item in idle) and len(idle) == len(
                 stored
             ):
                 yield from idle
 
-    def _first_forcing_kept(self, stored: list[date], chains: list[Chain]) -> date | None:
+    def _first_forcing_kept(self, chains: list[Chain]) -> date | None:
+        """Return the first day that is young, or may be run for one that is replayed."""
+        stored = self._days(self.work / "forcing" / self.run.label)
         if self.settings.forcing_days is None or not stored:
             return None
         kept = []
@@ -277,9 +293,9 @@ class _Survey:
                 if match and path.is_dir() and not alive(int(match["pid"])):
                     yield from self._idle("left-over files", path)
         yield from self._temporary(self.work / "statics", work.STATICS)
-        for label in self._label_folders("forcing"):
+        for label in (*self._label_folders("forcing"), *self._label_folders("retrievals")):
             for year in work.folders(label, work.YEAR):
-                yield from self._temporary(year, work.FORCING)
+                yield from self._temporary(year, work.OF_A_DAY)
         for label in self._label_folders("states"):
             for folder in work.folders(label, work.CHAIN):
                 yield from self._temporary(folder, work.OF_A_CHAIN)
@@ -358,12 +374,12 @@ class _Survey:
                 yield Item(kind, path, first, last, work.size(path), written)
 
     def _days(self, folder: Path) -> list[date]:
-        """List the days of a folder of stored forcing, oldest first."""
+        """List the days of a folder of stored forcing or retrievals, oldest first."""
         return sorted(
             day
             for year in work.folders(folder, work.YEAR)
             for path in work.files(year)
-            if (day := work.day_of(work.FORCING, path.name)) and f"{day:%Y}" == year.name
+            if (day := work.day_of(work.OF_A_DAY, path.name)) and f"{day:%Y}" == year.name
         )
 
     def _label_folders(self, kind: str) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import cache
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from msm.inputs.registry import product as known_product
 from msm.model import inference
 from msm.model.chain import Chain, DayRecord
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.inputs import columns, stored_forcing, stored_statics
+from msm.pipeline.inputs import columns, given, given_label, stored_statics
+from msm.pipeline.retrievals import SATELLITE
 from msm.pipeline.run import Run, midnight
 
 
@@ -38,8 +40,9 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
         raise MsmError(f"The prediction of {day} is not of its record: run msm daily for it.")
     aleatoric = prediction.fields["aleatoric_uncertainty"]
     epistemic = prediction.fields["epistemic_uncertainty"]
-    weather, static = stored_forcing(run, day), stored_statics(run)
-    if record.forcing_fingerprint != weather.sha256:
+    today, static = given(run, day), stored_statics(run)
+    weather = today.fields
+    if record.forcing_fingerprint != today.fingerprint:
         raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
     card = run.checkpoint.card
     outside = inference.outside_training(
@@ -67,7 +70,7 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
                 outside_training=outside,
             ),
             lineage=Lineage(
-                status="provisional" if _may_change(weather, day, now) else "final",
+                status="provisional" if _may_change(run, weather, day, now) else "final",
                 fingerprint=fingerprint(run, chain, record, weather.inputs, static),
                 processing_version=msm.PROCESSING_VERSION,
                 code_version=msm.__version__,
@@ -95,19 +98,18 @@ def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
     """
     found = []
     static = stored_statics(run)
+    read = cache(cells.read_label)
     for day in days:
         record = chain.read_record(day)
         if record.prediction_sha256 is None:
             continue
         published = store.read_item(run.settings.archive, run.domain.name, day)
-        # Of forcing that was let go of, nothing new can be known.
-        path = run.forcing_path(day)
-        if published is None:
+        # Of what was let go of, nothing new can be known.
+        label = given_label(run, day, read)
+        if published is None or (
+            label and published.fingerprint != fingerprint(run, chain, record, label.inputs, static)
+        ):
             found.append(day)
-        elif path.exists():
-            inputs = cells.read_label(path).inputs
-            if published.fingerprint != fingerprint(run, chain, record, inputs, static):
-                found.append(day)
     return found
 
 
@@ -137,8 +139,14 @@ def _state_before(record: DayRecord) -> str:
     return record.hash_before if record.spin_up_age > 1 else "cold start"
 
 
-def _may_change(weather: CellFields, day: date, now: datetime) -> bool:
-    """Tell whether a better source is awaited, or a provider may still revise what was used."""
+def _may_change(run: Run, weather: CellFields, day: date, now: datetime) -> bool:
+    """Tell whether a better source is awaited, or a provider may still revise what was used.
+
+    A retrieval that is not there may come as late as one may be revised.
+    """
     used = {(i.product, i.version) for i in weather.inputs if i.role == "forcing"}
-    final_after = max(known_product(*name).layout.latency.final_after_days for name in used)
+    products = [known_product(*name) for name in used]
+    if run.checkpoint.card.retrievals:
+        products.append(SATELLITE)
+    final_after = max(product.layout.latency.final_after_days for product in products)
     return bool(weather.awaited) or now - midnight(day) < timedelta(days=final_after)

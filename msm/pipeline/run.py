@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,6 +19,9 @@ from msm.settings import Settings
 
 if TYPE_CHECKING:
     from msm.model.checkpoint import Checkpoint
+
+SEARCH_DAYS = 32
+"""Days that are searched for at a time: a search costs two requests however long."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many days are done and how many there are."""
@@ -67,6 +70,10 @@ class Run:
         """Path of a day's stored forcing."""
         return self.settings.work / "forcing" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
 
+    def retrieval_path(self, day: date) -> Path:
+        """Path of a day's stored SMAP retrievals."""
+        return self.settings.work / "retrievals" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
+
     @property
     def statics_path(self) -> Path:
         """Path of the domain's statics."""
@@ -103,3 +110,12 @@ def check_day(day: date, now: datetime) -> None:
 def midnight(day: date) -> datetime:
     """Return the start of a UTC day."""
     return datetime.combine(day, time(), UTC)
+
+
+def windows(days: Iterable[date]) -> Iterator[list[date]]:
+    """Part days, oldest first, into those whose granules are searched for together."""
+    left = sorted(days)
+    while left:
+        window = [day for day in left if day < left[0] + timedelta(days=SEARCH_DAYS)]
+        yield window
+        left = left[len(window) :]

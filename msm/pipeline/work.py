@@ -16,7 +16,8 @@ REMOVED = ".removed"
 YEAR = re.compile(r"\d{4}")
 CHAIN = re.compile(r"[0-9a-f]{12}")
 STATICS = re.compile(r"[\w.]+-[0-9a-f]{8}\.nc")
-FORCING = re.compile(r"(?P<day>\d{8})\.nc")
+OF_A_DAY = re.compile(r"(?P<day>\d{8})\.nc")
+"""Forcing or retrievals."""
 RECORD = re.compile(r"(?P<day>\d{8})\.json")
 PREDICTION = re.compile(r"(?P<day>\d{8})-prediction\.nc")
 OF_A_CHAIN = re.compile(r"chain\.json|\.lock|\d{8}\.h5|\d{8}-prediction\.nc")

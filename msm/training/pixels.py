@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msm.errors import MsmError
+from msm.inputs.smap_l3 import VALID_RANGE
 
 FILE = "conus_pixels/conus_v4f1.nc"
 """Where the cells lie in the folder of real data."""
@@ -29,8 +30,8 @@ _FORCING = {
 }
 _STATICS = {"sand": ("sand", 0.01), "clay": ("clay", 0.01)}  # percent to fraction
 
-TARGET_RANGE = (0.02, 0.50)
-"""Valid range of the SMAP L3 passive retrieval, m3 m-3; a target outside it is not used."""
+TARGET_RANGE = VALID_RANGE
+"""A target outside it is not used, m3 m-3."""
 
 
 class PixelsError(MsmError):
