@@ -27,6 +27,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from msm import __version__
+from msm.cli_training import app as training_app
 from msm.errors import MsmError
 from msm.settings import read_settings
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="A simulated Earthdata on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(training_app)
 
 screen = Console(stderr=True)
 

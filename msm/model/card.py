@@ -285,8 +285,12 @@ class Card(_Frozen):
     @property
     def published_outputs(self) -> slice:
         """Where its one or two numbers stand among the network's outputs."""
-        first = sum(head.n_outputs for head in self.heads[: self.heads.index(self.head)])
-        return slice(first, first + self.head.n_outputs)
+        return self.outputs_of(self.head)
+
+    def outputs_of(self, head: Head) -> slice:
+        """Return where the one or two numbers of a head stand among the network's outputs."""
+        first = sum(before.n_outputs for before in self.heads[: self.heads.index(head)])
+        return slice(first, first + head.n_outputs)
 
     @property
     def state_size(self) -> int:

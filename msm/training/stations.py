@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
 
-from msm.errors import MsmError
 from msm.inputs.uscrn import DailyRecord, Station, read_tables
 from msm.training.conversions import kelvin, mean_flux, specific_humidity, standard_pressure
 from msm.training.gaps import fill_gaps
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from msm.training.samples import Floats, Mask, Samples, SamplesError, Selection
 
 RULES = {
     "precipitation range": "precipitation outside 0 to 500 mm",
@@ -79,86 +75,36 @@ They are listed beside the rule that finds them since a table may hold only one 
 """
 
 
-class StationsError(MsmError):
-    """Station data cannot be made into samples."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stations(Samples):
+    """Stations with their own weather.
 
-
-@dataclass(frozen=True, eq=False)
-class Stations:
-    """Stations with daily forcing, static attributes and a target.
+    Days run from midnight to midnight of a station's local standard time. They are not shifted to
+    UTC days, as no daily value can be.
 
     Attributes
     ----------
-    wban, names, state : ndarray of str, shape (n_station,)
-    lat, lon : ndarray of float64, shape (n_station,)
-    elevation : ndarray of float64, shape (n_station,)
+    wban, names, state : ndarray of str, shape (n_cell,)
+    elevation : ndarray of float64, shape (n_cell,)
         m above sea level.
-    days : ndarray of datetime64[D], shape (n_day,)
-        Consecutive, each from midnight to midnight of the station's local standard time. They are
-        not shifted to UTC days, as no daily value can be.
-    forcing : dict of str to ndarray of float32, shape (n_station, n_day)
-        Canonical units, finite.
-    observed : ndarray of bool, shape (n_station, n_day)
+    observed : ndarray of bool, shape (n_cell, n_day)
         Where all forcing was measured; elsewhere some of it is filled.
-    statics : dict of str to ndarray of float32, shape (n_station,)
-        Canonical units; NaN where the soil was not measured.
-    target : ndarray of float32, shape (n_station, n_day)
-        Soil moisture at 5 cm, m3 m-3; NaN where there is none to be used.
     """
 
     wban: npt.NDArray[np.str_]
     names: npt.NDArray[np.str_]
     state: npt.NDArray[np.str_]
-    lat: npt.NDArray[np.float64]
-    lon: npt.NDArray[np.float64]
     elevation: npt.NDArray[np.float64]
-    days: npt.NDArray[np.datetime64]
-    forcing: dict[str, Floats]
     observed: Mask
-    statics: dict[str, Floats]
-    target: Floats
 
-    @property
-    def n_cell(self) -> int:
-        """Number of stations, under the name that other samples have for it."""
-        return self.lat.size
-
-    def between(self, first: date, last: date) -> Self:
-        """Return the days from `first` to `last`, both included.
-
-        Raises
-        ------
-        StationsError
-            If the record does not hold all of them.
-        """
-        span = (self.days >= np.datetime64(first)) & (self.days <= np.datetime64(last))
-        if span.sum() != (last - first).days + 1:
-            raise StationsError(
-                f"the record holds {self.days[0]}..{self.days[-1]}, not all of {first}..{last}:"
-                " choose days inside it"
-            )
+    def _take(self, places: Selection, days: Selection) -> Self:
         return replace(
-            self,
-            days=self.days[span],
-            forcing={name: values[:, span] for name, values in self.forcing.items()},
-            observed=self.observed[:, span],
-            target=self.target[:, span],
-        )
-
-    def at(self, stations: Mask | npt.NDArray[np.intp]) -> Self:
-        """Return a selection of the stations, by mask or by index."""
-        return replace(
-            self,
-            wban=self.wban[stations],
-            names=self.names[stations],
-            state=self.state[stations],
-            lat=self.lat[stations],
-            lon=self.lon[stations],
-            elevation=self.elevation[stations],
-            forcing={name: values[stations] for name, values in self.forcing.items()},
-            observed=self.observed[stations],
-            statics={name: values[stations] for name, values in self.statics.items()},
-            target=self.target[stations],
+            super()._take(places, days),
+            wban=self.wban[places],
+            names=self.names[places],
+            state=self.state[places],
+            elevation=self.elevation[places],
+            observed=self.observed[places][:, days],
         )
 
 
@@ -191,7 +137,7 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
 
     Raises
     ------
-    StationsError
+    SamplesError
         If values cannot be in the unit that their name states, or no station is left.
     """
     check_units(record)
@@ -204,7 +150,7 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
     kept = np.all([np.isfinite(found).any(axis=1) for found in forcing.values()], axis=0)
     report["station left out"] = int((~kept).sum())
     if not kept.any():
-        raise StationsError(
+        raise SamplesError(
             "no station has an elevation and values of all forcing: give elevation_m in"
             " stations.csv and the quantities in daily.parquet"
         )
@@ -239,7 +185,7 @@ def check_units(record: DailyRecord) -> None:
 
     Raises
     ------
-    StationsError
+    SamplesError
         Naming the column, the station and the remedy.
     """
     for name, (lowest, highest, remedy) in UNITS.items():
@@ -249,7 +195,7 @@ def check_units(record: DailyRecord) -> None:
             known = row[row > 0] if name == "precipitation_mm" else row[np.isfinite(row)]
             # The median, which the faults that the rules remove do not move.
             if known.size and not lowest <= (median := np.median(known)) <= highest:
-                raise StationsError(
+                raise SamplesError(
                     f"{name} of station {station.name} has a median of {median:.3g}, which is not"
                     f" of its unit: {remedy}"
                 )

@@ -1,0 +1,108 @@
+"""The commands of `msm` for whoever trains: train, crossval and evaluate."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of one that msm has.")
+]
+DataOption = Annotated[
+    Path, typer.Option(envvar="MSM_REAL_DATA", help="Folder with uscrn and conus_pixels.")
+]
+WorkOption = Annotated[Path, typer.Option(help="Where finished fits lie, to go on from.")]
+WORK = Path("build/training")
+
+
+class SplitName(StrEnum):
+    """What a cross-validation holds out."""
+
+    folds = "folds"
+    regions = "regions"
+    satellite = "satellite"
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Argument(help="Card of the new checkpoint, NAME.json.")],
+    data: DataOption,
+    work: WorkOption = WORK,
+) -> None:
+    """Train a checkpoint on all that a recipe may learn from; an interrupted run goes on."""
+    from msm.training.data import read_data
+    from msm.training.ensemble import train as run
+    from msm.training.recipe import read_recipe
+
+    checkpoint = run(read_recipe(Path(recipe)), read_data(data), out, work)
+    typer.echo(f"{out}  {checkpoint.sha256}")
+
+
+@app.command()
+def crossval(
+    recipe: RecipeArgument,
+    data: DataOption,
+    split: Annotated[SplitName, typer.Option(help="What is held out.")] = SplitName.folds,
+    work: WorkOption = WORK,
+    as_json: Json = False,
+) -> None:
+    """Fit a recipe without a part of the places or years, and score it there."""
+    from msm.training.crossval import Split, save
+    from msm.training.crossval import crossval as run
+    from msm.training.data import read_data
+    from msm.training.recipe import read_recipe
+
+    written = read_recipe(Path(recipe))
+    predicted, result = run(written, read_data(data), Split(split.value), work / "fits")
+    path = save(predicted, result, work)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    _tell(result, f"{written.recipe.name}, {split}")
+    typer.echo(str(path))
+
+
+@app.command()
+def evaluate(
+    sites: Annotated[Path, typer.Option(help="Folder with daily.parquet and stations.csv.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Card of a checkpoint; the shipped one by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a checkpoint at sites; those that it learned from give no headline."""
+    from msm.model.checkpoint import load_checkpoint
+    from msm.training.evaluate import evaluate as run
+    from msm.training.stations import read_stations
+
+    loaded = load_checkpoint(checkpoint)
+    stations, _ = read_stations(sites)
+    result = run(loaded, stations)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    _tell(result, f"{loaded.card.name} {loaded.card.version}")
+    if learned := result["seen"]["n_sites"]:
+        typer.echo(
+            f"{learned} more sites were learned from: their figures (--json) say nothing of others."
+        )
+
+
+def _tell(result: dict[str, Any], title: str) -> None:
+    typer.echo(f"{title}: {result['n_sites']} unseen sites")
+    if not result["n_sites"]:
+        return
+    table = Table("figure", "median over sites")
+    for name, value in result["median"].items():
+        table.add_row(name, "-" if value is None else f"{value:.4f}")
+    table.add_row("inside the 90 % interval, all days", f"{result['coverage90']:.3f}")
+    table.add_row("sites with 80 to 97 % inside", f"{result['share_sites_80_97']:.2f}")
+    Console().print(table)

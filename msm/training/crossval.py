@@ -1,0 +1,220 @@
+"""Cross-validate a recipe: fit it without a part of the places, and score it there."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from msm.durable import replacing
+from msm.training.data import Data
+from msm.training.ensemble import plan
+from msm.training.fits import code_sha256, fit_all
+from msm.training.hindcast import hindcast
+from msm.training.metrics import Days
+from msm.training.protocol import Protocol, deal, protocol, region_of
+from msm.training.recipe import RecipeError, WrittenRecipe
+from msm.training.samples import Samples
+from msm.training.scores import evaluation
+from msm.training.stations import Stations
+
+Floats = npt.NDArray[np.float32]
+
+
+class Split(StrEnum):
+    """What is held out."""
+
+    folds = "folds"
+    """Each fifth of the stations, neighbours together."""
+    regions = "regions"
+    """The stations of each climate region."""
+    satellite = "satellite"
+    """The second year, at all satellite cells."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One fit of a cross-validation: what it may learn from, and where it is tested."""
+
+    name: str
+    ground: Stations
+    satellite: Samples
+    held_out: npt.NDArray[np.bool_]
+    """Which of the tested places are predicted by this fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a recipe says of places that its fits have not seen, and the truth there.
+
+    Arrays have the shape (n_site, n_day); m3 m-3, NaN where there is none.
+    """
+
+    names: tuple[str, ...]
+    part: tuple[str, ...]
+    """Name of the part that each site was held out in."""
+    days: Days
+    truth: Floats
+    soil_moisture: Floats
+    uncertainty: Floats
+
+
+def crossval(
+    recipe: WrittenRecipe, data: Data, split: Split, folder: Path, workers: int | None = None
+) -> tuple[Predicted, dict[str, Any]]:
+    """Fit a recipe on all parts of a split and score it where it has not learned.
+
+    Parameters
+    ----------
+    recipe : WrittenRecipe
+    data : Data
+    split : Split
+    folder : Path
+        Where finished fits lie; those that are there are not done again.
+    workers : int, optional
+        Processes; as many as there are processors if not given.
+
+    Returns
+    -------
+    Predicted
+        On all days of the scoring period.
+    dict
+        The evaluation of `msm.training.scores.evaluation`, the medians without the stations that
+        the protocol lists as jumping, each part's calibration, and the hashes of recipe, data and
+        code; ready for JSON.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe learns from what the split tests, or gives nothing that it could be tested on.
+    """
+    rules = protocol()
+    tested = _tested(recipe, data, split, rules)
+    parts = list(_parts(data, split, rules))
+    plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in parts]
+    weights = iter(fit_all([job for each in plans for job in each.jobs], folder, workers))
+    soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
+    names = np.empty(tested.n_cell, object)
+    factors = {}
+    for part, each in zip(parts, plans, strict=True):
+        checkpoint = each.finish([next(weights) for _ in each.jobs])
+        found = hindcast(checkpoint, tested.at(part.held_out))
+        soil_moisture[part.held_out] = found.soil_moisture
+        uncertainty[part.held_out] = found.uncertainty
+        names[part.held_out] = part.name
+        factors[part.name] = checkpoint.card.uncertainty.aleatoric
+    first, last = _scored(split, rules)
+    scored = (tested.days >= np.datetime64(first)) & (tested.days <= np.datetime64(last))
+    predicted = Predicted(
+        names=_names(tested),
+        part=tuple(names.tolist()),
+        days=tested.days[scored],
+        truth=tested.target[:, scored],
+        soil_moisture=soil_moisture[:, scored],
+        uncertainty=uncertainty[:, scored],
+    )
+    return predicted, score(predicted, split) | {
+        "recipe": recipe.recipe.name,
+        "recipe_sha256": recipe.sha256,
+        "data_sha256": data.sha256,
+        "code_sha256": code_sha256(),
+        "aleatoric_factor": factors,
+    }
+
+
+def score(predicted: Predicted, split: Split) -> dict[str, Any]:
+    """Evaluate a prediction of a split by the protocol, with and without the level jumpers."""
+    rules = protocol()
+
+    def evaluated(keep: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        return evaluation(
+            [name for name, kept in zip(predicted.names, keep, strict=True) if kept],
+            predicted.soil_moisture[keep],
+            predicted.truth[keep],
+            predicted.days,
+            predicted.uncertainty[keep],
+            min_days=1 if split == Split.satellite else rules.scoring.min_days,
+            anomalies=rules.anomaly_rules,
+        )
+
+    whole = evaluated(np.ones(len(predicted.names), bool))
+    part_of = dict(zip(predicted.names, predicted.part, strict=True))
+    for site in whole["sites"]:
+        site["part"] = part_of[site["name"]]
+    steady = ~np.isin(predicted.names, rules.level_jumpers.stations)
+    return {"split": split.value} | whole | {"median_without_jumpers": evaluated(steady)["median"]}
+
+
+def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:
+    """Keep a cross-validation as ``<recipe>-<split>.json``, its predictions beside it (``.npz``).
+
+    Returns
+    -------
+    Path
+        Of the JSON file.
+    """
+    path = folder / f"{result['recipe']}-{result['split']}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path.with_suffix(".npz")) as new, new.open("wb") as file:
+        np.savez_compressed(file, **vars(predicted))
+    with replacing(path) as new:
+        new.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
+def load(path: Path) -> tuple[Predicted, dict[str, Any]]:
+    """Read what `save` kept, by the path of the JSON file."""
+    with np.load(path.with_suffix(".npz")) as file:
+        arrays = {name: file[name] for name in file.files}
+    names, part = (tuple(arrays.pop(key).tolist()) for key in ("names", "part"))
+    return Predicted(names=names, part=part, **arrays), json.loads(path.read_text())
+
+
+def _tested(recipe: WrittenRecipe, data: Data, split: Split, rules: Protocol) -> Samples:
+    """Return the places that the split tests, from the first day that their state is filled."""
+    wanted, year = recipe.recipe, rules.satellite
+    if split != Split.satellite:
+        first = data.ground.days[0].astype(date)
+        return data.ground.between(first, rules.scoring.last)
+    if wanted.published != "satellite":
+        raise RecipeError(f"recipe {wanted.name} publishes {wanted.published}, not satellite")
+    for name, stream in wanted.streams.items():
+        if stream.last > year.train_last:
+            raise RecipeError(
+                f"recipe {wanted.name} learns from {name} until {stream.last}, and the test begins"
+                f" on {year.test_first}: let it end on {year.train_last}"
+            )
+    return data.satellite.between(year.train_first, year.test_last)
+
+
+def _scored(split: Split, rules: Protocol) -> tuple[date, date]:
+    """Return the first and last day that count."""
+    if split == Split.satellite:
+        return rules.satellite.test_first, rules.satellite.test_last
+    return rules.scoring.first, rules.scoring.last
+
+
+def _parts(data: Data, split: Split, rules: Protocol) -> Iterator[Part]:
+    ground = data.ground
+    if split == Split.satellite:
+        yield Part("all", ground, data.satellite, np.ones(data.satellite.n_cell, bool))
+        return
+    if split == Split.folds:
+        dealt = deal(ground.lat, ground.lon, rules.folds.number, rules.folds)
+        label = np.array([f"fold {number + 1}" for number in dealt])
+    else:
+        label = region_of(ground.state, rules.regions)
+    for name in sorted(set(label.tolist())):
+        held_out = label == name
+        yield Part(name, ground.at(~held_out), data.satellite, held_out)
+
+
+def _names(samples: Samples) -> tuple[str, ...]:
+    if isinstance(samples, Stations):
+        return tuple(samples.names.tolist())
+    return tuple(f"{a:.2f} {b:.2f}" for a, b in zip(samples.lat, samples.lon, strict=True))

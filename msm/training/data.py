@@ -1,0 +1,101 @@
+"""All that a recipe may learn from, in one folder of real data."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from msm.inputs.uscrn import DAILY_TABLE, STATION_TABLE
+from msm.retrievals import newest_retrievals
+from msm.training.pixels import DESCRIPTION as PIXELS_DESCRIPTION
+from msm.training.pixels import FILE, read_pixels
+from msm.training.samples import Samples, SamplesError
+from msm.training.stations import Stations, read_stations
+
+STATIONS = "uscrn"
+"""Where the stations lie in the folder of real data."""
+
+DESCRIPTIONS = {
+    "ground": "soil moisture and weather of the U.S. Climate Reference Network (NOAA), 5 cm",
+    "satellite": PIXELS_DESCRIPTION,
+}
+
+RETRIEVAL_WINDOW_DAYS = 8
+"""Days back from the newest admissible one that a retrieval is looked for: SMAP's repeat cycle."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Stations and satellite cells, and the hash of the files they were read from."""
+
+    ground: Stations
+    satellite: Samples
+    sha256: str
+
+
+def read_data(folder: Path) -> Data:
+    """Read a folder of real data.
+
+    Raises
+    ------
+    SamplesError, UscrnError
+        If a file is missing or not what it should be.
+    """
+    folder = Path(folder)
+    ground, _ = read_stations(folder / STATIONS)
+    satellite = read_pixels(folder)
+    files = [folder / STATIONS / DAILY_TABLE, folder / STATIONS / STATION_TABLE, folder / FILE]
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return Data(ground, satellite, whole.hexdigest())
+
+
+S = TypeVar("S", bound=Samples)
+
+
+def prepared(
+    samples: S,
+    forcing: Sequence[str],
+    statics: Sequence[str],
+    optional: Collection[str],
+    retrieval_lag_days: int | None,
+) -> S:
+    """Give samples the inputs of a network: what they lack is missing, where it may be.
+
+    Parameters
+    ----------
+    samples : Samples
+    forcing, statics : sequence of str
+        Canonical names of what the network takes.
+    optional : collection of str
+        Those that may be missing.
+    retrieval_lag_days : int or None
+        Least age of the retrievals among the inputs; those are the samples' own targets.
+
+    Raises
+    ------
+    SamplesError
+        If the samples lack an input that may not be missing.
+    """
+    shape = samples.target.shape
+    known = dict(samples.forcing)
+    if retrieval_lag_days is not None:
+        found = newest_retrievals(samples.target.T, retrieval_lag_days, RETRIEVAL_WINDOW_DAYS)
+        known |= {name: np.ascontiguousarray(values.T) for name, values in found.items()}
+    for name in (*forcing, *statics):
+        if name not in known and name not in samples.statics and name not in optional:
+            raise SamplesError(
+                f"the samples have no {name}, which the network takes: let it be optional, or use"
+                " samples that have it"
+            )
+    missing = np.float32(np.nan)
+    return replace(
+        samples,
+        forcing={name: known.get(name, np.full(shape, missing)) for name in forcing},
+        statics={name: samples.statics.get(name, np.full(shape[0], missing)) for name in statics},
+    )

@@ -1,0 +1,61 @@
+"""Score a checkpoint at sites, those that it learned from apart from those that it did not."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from msm.model.checkpoint import Checkpoint
+from msm.training.hindcast import hindcast
+from msm.training.protocol import protocol
+from msm.training.samples import SamplesError
+from msm.training.scores import evaluation
+from msm.training.stations import Stations
+
+
+def evaluate(checkpoint: Checkpoint, stations: Stations) -> dict[str, Any]:
+    """Score a checkpoint by the protocol.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    stations : Stations
+        With their own weather, and as much of the time before the scored days as there is.
+
+    Returns
+    -------
+    dict
+        As `msm.training.scores.evaluation` gives it, of the sites that the checkpoint has not
+        seen; and under ``seen`` the number and the figures of those that it learned from. These
+        have no medians: what was learned by heart says nothing of another place.
+
+    Raises
+    ------
+    SamplesError
+        If there is no day in the scored period, or an input is missing that the checkpoint needs.
+    """
+    rules = protocol()
+    scored = (stations.days >= np.datetime64(rules.scoring.first)) & (
+        stations.days <= np.datetime64(rules.scoring.last)
+    )
+    if not scored.any():
+        raise SamplesError(
+            f"the sites have {stations.days[0]}..{stations.days[-1]}, none of the scored"
+            f" {rules.scoring.first}..{rules.scoring.last}: give days of these years"
+        )
+    found = hindcast(checkpoint, stations)
+    seen = np.isin(stations.names, checkpoint.card.training.stations)
+
+    def of(which: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        return evaluation(
+            stations.names[which].tolist(),
+            found.soil_moisture[which][:, scored],
+            stations.target[which][:, scored],
+            stations.days[scored],
+            found.uncertainty[which][:, scored],
+            min_days=rules.scoring.min_days,
+            anomalies=rules.anomaly_rules,
+        )
+
+    learned = of(seen)
+    return of(~seen) | {"seen": {key: learned[key] for key in ("n_sites", "sites")}}

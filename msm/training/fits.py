@@ -1,0 +1,134 @@
+"""Many fits side by side; one that was done is not done again."""
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+import torch
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from msm.durable import replacing
+from msm.model.card import Card
+from msm.model.network import weights_of
+from msm.training.fit import Stream, fit
+from msm.training.recipe import Measurement, WrittenRecipe
+
+ROOM = Path(__file__).parent
+CODE = ("model/network.py", "model/scaling.py", "training/fit.py", "training/losses.py")
+"""Files of the package that a fit depends on."""
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One fit: everything that its weights depend on besides the code."""
+
+    recipe: WrittenRecipe
+    card: Card
+    streams: dict[Measurement, Stream]
+    seed: int
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of all of it, the code included."""
+        whole = hashlib.sha256(code_sha256().encode())
+        whole.update(f"{self.recipe.sha256} {self.seed}".encode())
+        whole.update(repr((self.card.inputs, self.card.heads)).encode())
+        for name, stream in sorted(self.streams.items()):
+            places, coarse = stream.places, stream.coarse
+            arrays = places.forcing | places.statics | vars(coarse)
+            for key, values in sorted(arrays.items()):
+                whole.update(f"{name} {key} {values.shape}".encode())
+                whole.update(np.ascontiguousarray(values).tobytes())
+        return whole.hexdigest()
+
+
+def code_sha256() -> str:
+    """Return the SHA-256 (hex) of the code that a fit depends on."""
+    package = ROOM.parent
+    return hashlib.sha256(b"".join((package / name).read_bytes() for name in CODE)).hexdigest()
+
+
+def fit_all(jobs: Sequence[Job], folder: Path, workers: int | None = None) -> list[Weights]:
+    """Do all fits that are not done, side by side, with a progress bar.
+
+    Each fit takes one thread of one process, so its weights do not depend on how many there are.
+    What is done is kept under the hash of the job: an interrupted run goes on with what is left.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    folder : Path
+        Where the weights of finished fits lie, ``<hash>.safetensors``.
+    workers : int, optional
+        Processes; as many as there are processors if not given.
+
+    Returns
+    -------
+    list of dict
+        Weights of each job, by the names of the network's parameters.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{job.sha256}.safetensors" for job in jobs]
+    left = {path: job for path, job in zip(paths, jobs, strict=True) if not path.exists()}
+    if left:
+        _fit_left(left, workers or len(os.sched_getaffinity(0)))
+    return [safetensors.numpy.load_file(path) for path in paths]
+
+
+def _fit_left(left: dict[Path, Job], workers: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    steps = context.Value("q", 0)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    total = sum(job.recipe.recipe.steps for job in left.values())
+    with (
+        ProcessPoolExecutor(
+            min(workers, len(left)), context, initializer=_begin, initargs=(steps,)
+        ) as pool,
+        Progress(
+            *columns, TextColumn("{task.fields[fits]}"), console=Console(stderr=True)
+        ) as progress,
+    ):
+        bar = progress.add_task("steps", total=total, fits="")
+        running = {pool.submit(_fit_one, job, path) for path, job in left.items()}
+        try:
+            while running:
+                done, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                fits = f"{len(left) - len(running)} of {len(left)} fits"
+                progress.update(bar, completed=steps.value, fits=fits)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_steps: Any = None
+
+
+def _begin(steps: Any) -> None:
+    """Prepare a process for fits: one thread, and the counter that all of them share."""
+    global _steps
+    torch.set_num_threads(1)
+    _steps = steps
+
+
+def _fit_one(job: Job, path: Path) -> None:
+    def tick(_: float) -> None:
+        with _steps.get_lock():
+            _steps.value += 1
+
+    network = fit(job.recipe.recipe, job.card, job.streams, job.seed, tick)
+    weights = {name.removeprefix("0."): w for name, w in weights_of([network]).items()}
+    with replacing(path) as new:
+        new.write_bytes(safetensors.numpy.save(weights))

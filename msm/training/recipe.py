@@ -1,0 +1,144 @@
+"""Recipes: everything that a fit depends on besides the data and the code."""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from msm.errors import MsmError
+
+Measurement = Literal["ground", "satellite"]
+
+FOLDER = Path(__file__).parent / "recipes"
+"""The recipes that come with msm."""
+
+
+class RecipeError(MsmError):
+    """A recipe cannot be used."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StreamRecipe(_Part):
+    """What one kind of measurement contributes to a fit."""
+
+    first: date
+    last: date
+    """Days that may give a target."""
+    windows: int = Field(gt=0)
+    """Windows of a step."""
+    share: float = Field(gt=0, le=1)
+    """Weight of its loss."""
+    level_penalty: float | None = Field(default=None, gt=0)
+    """Weight of the mean square of the places' own levels; no place has a level if not given."""
+
+
+class Recipe(_Part):
+    """A fit, as a TOML file states it."""
+
+    name: str
+    version: str
+    licence: str
+    forcing: tuple[str, ...] = Field(min_length=1)
+    statics: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    """Inputs of `forcing` and `statics` that may be missing."""
+    log1p: tuple[str, ...] = ()
+    """Inputs that are transformed by log(1 + x) before they are normalised."""
+    published: Measurement
+    """Which measurements the soil moisture of the product is as."""
+    ground: StreamRecipe | None = None
+    satellite: StreamRecipe | None = None
+    retrieval_lag_days: int | None = Field(default=None, gt=0)
+    """Least age of the satellite's retrievals among the inputs; none are if not given."""
+    hidden_size: int = Field(gt=0)
+    members: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    static_noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of the noise on normalised static attributes, one draw for a window."""
+    source_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a window lacks all optional forcing, as when a source is late."""
+    steps: int = Field(gt=0)
+    window_days: int = Field(gt=0)
+    warm_up_days: int = Field(ge=0)
+    """First days of a window, which are not scored: they fill the state."""
+    learning_rate: float = Field(gt=0)
+    """Highest rate; it rises over the first twentieth of the steps and falls as a cosine."""
+    weight_decay: float = Field(ge=0)
+    seed: int
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        inputs = self.forcing + self.statics
+        for kind in ("optional", "log1p"):
+            for name in getattr(self, kind):
+                if name not in inputs:
+                    raise ValueError(f"{kind} {name!r} is not an input")
+        if self.warm_up_days >= self.window_days:
+            raise ValueError("warm_up_days must be fewer than window_days")
+        if getattr(self, self.published) is None:
+            raise ValueError(f"published is {self.published!r}, but there is no [{self.published}]")
+        return self
+
+    @property
+    def streams(self) -> dict[Measurement, StreamRecipe]:
+        """The streams that there are, in the order of the heads."""
+        found: dict[Measurement, StreamRecipe | None] = {
+            "ground": self.ground,
+            "satellite": self.satellite,
+        }
+        return {name: stream for name, stream in found.items() if stream is not None}
+
+
+@dataclass(frozen=True)
+class WrittenRecipe:
+    """A recipe, and the text that it was read from."""
+
+    recipe: Recipe
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def read_recipe(path: Path) -> WrittenRecipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    path : Path
+        TOML file with the fields of `Recipe`; a name without a suffix is that of a recipe which
+        comes with msm.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be read, or a field is missing, unknown or out of its range.
+    """
+    path = Path(path)
+    if not path.suffix and not path.exists():
+        path = FOLDER / f"{path}.toml"
+    try:
+        text = path.read_text()
+        return WrittenRecipe(Recipe.model_validate(tomllib.loads(text)), text)
+    except OSError as error:
+        shipped = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
+        raise RecipeError(
+            f"recipe {path} cannot be read ({error.strerror}): give a TOML file or one of {shipped}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(
+            f"recipe {path}{', ' + where if where else ''}: {first['msg']}"
+        ) from error
