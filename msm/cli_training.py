@@ -19,6 +19,9 @@ DataOption = Annotated[
     Path, typer.Option(envvar="MSM_REAL_DATA", help="Folder with uscrn and conus_pixels.")
 ]
 WorkOption = Annotated[Path, typer.Option(help="Where finished fits lie, to go on from.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Fits side by side; one a processor by default.")
+]
 WORK = Path("build/training")
 
 
@@ -36,13 +39,14 @@ def train(
     out: Annotated[Path, typer.Argument(help="Card of the new checkpoint, NAME.json.")],
     data: DataOption,
     work: WorkOption = WORK,
+    workers: Workers = None,
 ) -> None:
     """Train a checkpoint on all that a recipe may learn from; an interrupted run goes on."""
     from msm.training.data import read_data
     from msm.training.ensemble import train as run
     from msm.training.recipe import read_recipe
 
-    checkpoint = run(read_recipe(Path(recipe)), read_data(data), out, work)
+    checkpoint = run(read_recipe(Path(recipe)), read_data(data), out, work, workers)
     typer.echo(f"{out}  {checkpoint.sha256}")
 
 
@@ -52,6 +56,7 @@ def crossval(
     data: DataOption,
     split: Annotated[SplitName, typer.Option(help="What is held out.")] = SplitName.folds,
     work: WorkOption = WORK,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Fit a recipe without a part of the places or years, and score it there."""
@@ -61,7 +66,7 @@ def crossval(
     from msm.training.recipe import read_recipe
 
     written = read_recipe(Path(recipe))
-    predicted, result = run(written, read_data(data), Split(split.value), work / "fits")
+    predicted, result = run(written, read_data(data), Split(split.value), work / "fits", workers)
     path = save(predicted, result, work)
     if as_json:
         typer.echo(json.dumps(result))

@@ -85,7 +85,9 @@ class Plan:
         return streams
 
 
-def train(recipe: WrittenRecipe, data: Data, out: Path, work: Path) -> Checkpoint:
+def train(
+    recipe: WrittenRecipe, data: Data, out: Path, work: Path, workers: int | None = None
+) -> Checkpoint:
     """Train a checkpoint on all places, and save it.
 
     Parameters
@@ -96,6 +98,8 @@ def train(recipe: WrittenRecipe, data: Data, out: Path, work: Path) -> Checkpoin
         Card of the new checkpoint, ``<name>.json``.
     work : Path
         Folder where finished fits are kept, in ``fits``.
+    workers : int, optional
+        Processes; as many as there are processors if not given.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def train(recipe: WrittenRecipe, data: Data, out: Path, work: Path) -> Checkpoin
     """
     refuse_existing(out)
     planned = plan(recipe, data.ground, data.satellite, data.sha256)
-    checkpoint = planned.finish(fit_all(planned.jobs, work / "fits"))
+    checkpoint = planned.finish(fit_all(planned.jobs, work / "fits", workers))
     save_checkpoint(out, checkpoint)
     return checkpoint
 

@@ -3,7 +3,7 @@
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ import numpy.typing as npt
 import safetensors.numpy
 import torch
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from msm.durable import replacing
 from msm.model.card import Card
 from msm.model.network import weights_of
-from msm.training.fit import Stream, fit
+from msm.training.fit import Stream, Tick, fit
 from msm.training.recipe import Measurement, WrittenRecipe
 
 ROOM = Path(__file__).parent
@@ -87,27 +87,40 @@ def fit_all(jobs: Sequence[Job], folder: Path, workers: int | None = None) -> li
 
 
 def _fit_left(left: dict[Path, Job], workers: int) -> None:
-    context = multiprocessing.get_context("spawn")
-    steps = context.Value("q", 0)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     total = sum(job.recipe.recipe.steps for job in left.values())
-    with (
-        ProcessPoolExecutor(
-            min(workers, len(left)), context, initializer=_begin, initargs=(steps,)
-        ) as pool,
-        Progress(
-            *columns, TextColumn("{task.fields[fits]}"), console=Console(stderr=True)
-        ) as progress,
-    ):
-        bar = progress.add_task("steps", total=total, fits="")
-        running = {pool.submit(_fit_one, job, path) for path, job in left.items()}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(f"steps of {len(left)} fits", total=total)
+        if workers == 1:
+            _one_by_one(left, lambda _: progress.advance(bar))
+        else:
+            _side_by_side(left, workers, lambda done: progress.update(bar, completed=done))
+
+
+def _one_by_one(left: dict[Path, Job], tick: Tick) -> None:
+    """Do the fits in this process, in one thread as in any other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for path, job in left.items():
+            _fit_one(job, path, tick)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _side_by_side(left: dict[Path, Job], workers: int, told: Callable[[int], None]) -> None:
+    context = multiprocessing.get_context("spawn")
+    steps = context.Value("q", 0)
+    with ProcessPoolExecutor(
+        min(workers, len(left)), context, initializer=_begin, initargs=(steps,)
+    ) as pool:
+        running = {pool.submit(_fit_in_process, job, path) for path, job in left.items()}
         try:
             while running:
                 done, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                fits = f"{len(left) - len(running)} of {len(left)} fits"
-                progress.update(bar, completed=steps.value, fits=fits)
+                told(steps.value)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -123,11 +136,19 @@ def _begin(steps: Any) -> None:
     _steps = steps
 
 
-def _fit_one(job: Job, path: Path) -> None:
+def _fit_in_process(job: Job, path: Path) -> None:
+    parent = multiprocessing.parent_process()
+
     def tick(_: float) -> None:
+        if parent is not None and not parent.is_alive():
+            raise SystemExit("the run that asked for this fit is gone")
         with _steps.get_lock():
             _steps.value += 1
 
+    _fit_one(job, path, tick)
+
+
+def _fit_one(job: Job, path: Path, tick: Tick) -> None:
     network = fit(job.recipe.recipe, job.card, job.streams, job.seed, tick)
     weights = {name.removeprefix("0."): w for name, w in weights_of([network]).items()}
     with replacing(path) as new:

@@ -1,176 +1,153 @@
-from datetime import date
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from msm.model.checkpoint import CheckpointError, load_checkpoint
 from msm.model.network import SoilMoistureLSTM
-from msm.training import fit as fitting
-from msm.training.fit import Recipe, RecipeError, fit, predict, train
-from msm.training.metrics import site_metrics
-from msm.training.pixels import Pixels
-
-RECIPE = """
-name = "tiny"
-version = "1"
-licence = "Apache-2.0"
-forcing = ["precipitation", "air_temperature"]
-statics = ["sand"]
-log1p = ["precipitation"]
-first = 2020-01-01
-last = 2020-06-28
-hidden_size = 16
-dropout = 0.1
-steps = 200
-cells_per_step = 8
-window_days = 30
-cold_starts = 0.2
-state_penalty = 0.001
-learning_rate = 0.02
-weight_decay = 0.0
-folds = 4
-seed = 5
-"""
+from msm.training.ensemble import plan
+from msm.training.fit import Coarse, Stream, channels, fit
+from msm.training.fits import Job
+from msm.training.losses import Estimate, Groups, stream_loss
+from msm.training.recipe import Recipe, WrittenRecipe
+from tests.training.buckets import GROUND_ONLY, RECIPE, data, recipe
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
+def _job(**changes: object) -> Job:
+    found = data()
+    return plan(recipe(**changes), found.ground, found.satellite, found.sha256).jobs[0]
 
 
-@pytest.fixture(scope="module")
-def pixels() -> Pixels:
-    """Buckets that fill with rain and drain the faster the sandier they are."""
-    rng = np.random.default_rng(0)
-    n_cell, n_day = 24, 180
-    rain = rng.exponential(8, (n_cell, n_day)) * (rng.random((n_cell, n_day)) < 0.25)
-    sand = rng.uniform(0.2, 0.7, n_cell)
-    water, level = np.empty((n_cell, n_day)), np.full(n_cell, 0.2)
-    for day in range(n_day):
-        level = np.clip(level + 0.006 * rain[:, day], 0.05, 0.45)
-        level = 0.05 + (level - 0.05) * (0.97 - 0.2 * sand)
-        water[:, day] = level
-    water[rng.random((n_cell, n_day)) < 0.5] = np.nan
-    return Pixels(
-        lat=np.linspace(30, 45, n_cell),
-        lon=np.linspace(-120, -80, n_cell),
-        days=np.datetime64("2020-01-01") + np.arange(n_day),
-        forcing={
-            "precipitation": rain.astype(np.float32),
-            "air_temperature": rng.normal(285, 8, (n_cell, n_day)).astype(np.float32),
-        },
-        statics={"sand": sand.astype(np.float32)},
-        target=water.astype(np.float32),
-    )
+def _fit(job: Job, losses: list[float] | None = None) -> SoilMoistureLSTM:
+    tick = (losses if losses is not None else []).append
+    return fit(job.recipe.recipe, job.card, job.streams, job.seed, tick)
 
 
-@pytest.fixture
-def on_pixels(pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "read_pixels", lambda _: pixels)
+def _same(one: SoilMoistureLSTM, other: SoilMoistureLSTM) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.usefixtures("on_pixels")
-def test_a_fit_learns_and_its_error_is_that_of_held_out_cells(
-    recipe: Path, pixels: Pixels, tmp_path: Path
-):
-    out = tmp_path / "tiny.json"
-    checkpoint = train(recipe, tmp_path, out)
-    assert load_checkpoint(out).sha256 == checkpoint.sha256
-    _, state = predict(checkpoint, pixels)
-    predicted, _ = predict(checkpoint, pixels, state)
-    metrics = site_metrics(predicted, pixels.target).medians()
-    assert metrics["r"] > 0.85
-    spread = np.nanstd(pixels.target)
-    assert metrics["rmse"] < 0.6 * spread
-    assert 0.1 * spread < checkpoint.card.head.error < 0.8 * spread
-    card = checkpoint.card
-    assert card.training.cells[0] == (30.0, -120.0)
-    assert len(card.training.cells) == 24
-    assert card.training.recipe == RECIPE
-    rain = card.forcing[0]
-    assert rain.maximum == pixels.forcing["precipitation"].max()
-    assert rain.mean == pytest.approx(np.log1p(pixels.forcing["precipitation"]).mean(), rel=1e-4)
+def test_the_same_seed_gives_the_same_weights():
+    job = _job(steps=4)
+    one, again = _fit(job), _fit(job)
+    assert _same(one, again)
+    assert not _same(one, _fit(replace(job, seed=job.seed + 1)))
 
 
-def _short(**changes: object) -> Recipe:
-    fields = dict(fitting.tomllib.loads(RECIPE)) | {"steps": 4} | changes
-    return Recipe.model_validate(fields)
+def test_the_loss_falls_and_each_step_is_told():
+    losses: list[float] = []
+    _fit(_job(steps=60), losses)
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
 
 
-def test_the_same_seed_gives_the_same_weights(pixels: Pixels):
-    first, again, other = (fit(_short(seed=seed), "", pixels, 0.05) for seed in (1, 1, 2))
-    assert first.card.weights_sha256 == again.card.weights_sha256
-    assert first.card.weights_sha256 != other.card.weights_sha256
+def test_both_streams_teach():
+    """A stream whose targets are all another value moves the weights; one without targets not."""
+    job = _job(steps=3)
+    for name, stream in job.streams.items():
+        moved = replace(stream.coarse, target=stream.coarse.target + 0.1)
+        nothing = replace(stream.coarse, target=np.full_like(stream.coarse.target, np.nan))
+        with_moved = job.streams | {name: replace(stream, coarse=moved)}
+        without = job.streams | {name: replace(stream, coarse=nothing)}
+        start = _fit(job)
+        assert not _same(start, _fit(replace(job, streams=with_moved)))
+        alone = _fit(replace(job, streams=without))
+        assert all(torch.isfinite(values).all() for values in alone.parameters())
 
 
-def test_windows_without_a_target_do_no_harm(pixels: Pixels):
-    sparse = np.full_like(pixels.target, np.nan)
-    sparse[0, :2] = [0.1, 0.2]
-    few = Pixels(pixels.lat, pixels.lon, pixels.days, pixels.forcing, pixels.statics, sparse)
-    checkpoint = fit(_short(window_days=5, cells_per_step=2), "", few, 0.05)
-    assert all(np.isfinite(weight).all() for weight in checkpoint.weights.values())
+def test_the_first_days_of_a_window_are_not_scored():
+    """Targets only where no window can score them teach nothing."""
+    job = _job(**GROUND_ONLY, steps=3, window_days=700, warm_up_days=600)
+    ground = job.streams["ground"]
+    early = ground.coarse.target.copy()
+    early[:, 600:] = np.nan
+    hidden = Coarse(early, ground.coarse.sample, ground.coarse.weight)
+    other = replace(hidden, target=np.where(np.isnan(early), early, early + 0.2))
+    fits = [
+        _fit(replace(job, streams={"ground": replace(ground, coarse=coarse)}))
+        for coarse in (hidden, other)
+    ]
+    assert _same(*fits)
 
 
-def test_the_loss_is_over_the_days_with_a_target():
-    predicted = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
-    target = torch.tensor([[2.0, torch.nan, 3.0], [torch.nan, 5.0, 3.0]])
-    loss = fitting._loss(predicted, target)
-    assert loss.item() == pytest.approx((1 + 0 + 0 + 9) / 4)
-    loss.backward()
-    assert predicted.grad is not None
-    np.testing.assert_allclose(predicted.grad, [[-0.5, 0, 0], [0, 0, 1.5]])
-    assert fitting._loss(predicted, torch.full_like(target, torch.nan)) == 0
+def test_a_place_may_have_a_level_of_its_own():
+    """Stations that read 0.1 too much at random disturb a network without levels more."""
+    found = data()
+    rng = np.random.default_rng(3)
+    offset = rng.choice([-0.1, 0.1], found.ground.n_cell).astype(np.float32)
+    shifted = replace(found.ground, target=found.ground.target + offset[:, None])
+    errors = []
+    for penalty in (0.05, None):
+        asked = recipe(steps=150, **GROUND_ONLY, members=1, ground={"level_penalty": penalty})
+        planned = plan(asked, shifted, found.satellite, "")
+        (job,) = planned.jobs
+        network = _fit(job)
+        with torch.no_grad():
+            said = network(channels(job.card, job.streams["ground"].places))[0][..., 0].numpy()
+        head = job.card.head
+        error = (
+            said * head.std
+            + head.mean
+            - found.ground.between(
+                *(job.recipe.recipe.ground.first, job.recipe.recipe.ground.last)
+            ).target
+        )
+        error -= np.nanmean(error, axis=1, keepdims=True)
+        errors.append(float(np.sqrt(np.nanmean(error**2))))
+    assert errors[0] < errors[1]
 
 
-def test_the_first_window_after_a_cold_start_is_not_scored(pixels: Pixels):
-    """Every window follows a cold start, so nothing but the decay of the weights moves them."""
-    always_cold = fit(_short(cold_starts=0.999999, state_penalty=0.0), "", pixels, 0.05)
-    torch.manual_seed(5)
-    start = SoilMoistureLSTM(3, 16, dropout=0.1).state_dict()
-    for name, weight in always_cold.member(0).items():
-        np.testing.assert_array_equal(weight, start[name].numpy())
-    carried = fit(_short(cold_starts=0.0, steps=20), "", pixels, 0.05)
-    assert not np.array_equal(carried.weights["0.head.weight"], start["head.weight"].numpy())
+def test_fine_places_are_averaged_before_they_are_compared():
+    """16 fine cells and one coarse target: the step is that of a plain loop over the cells."""
+    job = _job(steps=1, **GROUND_ONLY, ground={"windows": 1, "level_penalty": None}, dropout=0.0)
+    places = job.streams["ground"].places
+    n = places.n_cell
+    weight = np.linspace(0.2, 1.0, n)
+    target = np.full((1, places.days.size), 0.3, np.float32)
+    coarse = Coarse(target, np.zeros(n, np.intp), weight)
+    losses: list[float] = []
+    _fit(replace(job, streams={"ground": Stream(places, coarse)}), losses)
+    torch.manual_seed(job.seed)
+    rng = np.random.default_rng(job.seed)
+    card = job.card
+    network = SoilMoistureLSTM(card.n_channels, card.hidden_size, card.n_outputs)
+    rng.integers(1, size=1)
+    start = int(rng.integers(places.days.size - 60 + 1, size=1)[0])
+    with torch.no_grad():
+        out = network(channels(card, places)[:, start : start + 60])[0][:, 20:]
+    mean = sum(w * cell[:, 0] for w, cell in zip(weight, out, strict=True)) / weight.sum()
+    spread = sum(w * (cell[:, 1] / 2).exp() for w, cell in zip(weight, out, strict=True))
+    spread = spread / weight.sum()
+    aim = (0.3 - card.head.mean) / card.head.std
+    squared = (mean - aim) ** 2
+    likelihood = spread.log() + squared / spread**2 / 2
+    share = job.recipe.recipe.ground.share
+    assert losses[0] == pytest.approx(share * float((squared + likelihood).mean()), rel=1e-4)
 
 
-def test_the_penalty_keeps_the_state_small(pixels: Pixels):
-    sizes = []
-    for penalty in (0.0, 1.0):
-        checkpoint = fit(_short(steps=25, state_penalty=penalty), "", pixels, 0.05)
-        _, state = predict(checkpoint, pixels.between(date(2020, 1, 1), date(2020, 2, 29)))
-        sizes.append(np.abs(state.c.astype(np.float32)).mean())
-    assert sizes[1] < 0.8 * sizes[0]
+def test_a_late_source_is_masked():
+    """With every window without its optional forcing, its values teach nothing."""
+    job = _job(steps=3, source_dropout=0.999999)
+    satellite = job.streams["satellite"]
+    forcing = satellite.places.forcing
+    other = forcing | {"longwave_down": forcing["longwave_down"] + 50}
+    moved = replace(satellite, places=replace(satellite.places, forcing=other))
+    assert _same(_fit(job), _fit(replace(job, streams=job.streams | {"satellite": moved})))
+    plain = replace(job, recipe=WrittenRecipe(_undropped(job.recipe.recipe), RECIPE))
+    assert not _same(_fit(plain), _fit(replace(plain, streams=job.streams | {"satellite": moved})))
 
 
-def test_the_prediction_goes_on_where_it_stopped(pixels: Pixels):
-    checkpoint = fit(_short(), "", pixels, 0.05)
-    whole, end = predict(checkpoint, pixels)
-    first, state = predict(checkpoint, pixels.between(date(2020, 1, 1), date(2020, 2, 29)))
-    rest, end_of_rest = predict(
-        checkpoint, pixels.between(date(2020, 3, 1), date(2020, 6, 28)), state
-    )
-    np.testing.assert_array_equal(np.concatenate([first, rest], axis=1), whole)
-    assert end_of_rest.content_hash == end.content_hash
+def _undropped(found: Recipe) -> Recipe:
+    return found.model_copy(update={"source_dropout": 0.0})
 
 
-def test_a_recipe_that_cannot_be_used_is_refused(recipe: Path, tmp_path: Path):
-    out = tmp_path / "out.json"
-    with pytest.raises(RecipeError, match="cannot be read"):
-        train(tmp_path / "nowhere.toml", tmp_path, out)
-    recipe.write_text(RECIPE + "\nepochs = 3\n")
-    with pytest.raises(RecipeError, match="epochs"):
-        train(recipe, tmp_path, out)
-    recipe.write_text("name = ")
-    with pytest.raises(RecipeError, match="not TOML"):
-        train(recipe, tmp_path, out)
-
-
-def test_an_existing_checkpoint_stops_before_the_fit(recipe: Path, tmp_path: Path):
-    out = tmp_path / "out.json"
-    out.write_text("{}")
-    with pytest.raises(CheckpointError, match="not overwritten"):
-        train(recipe, tmp_path, out)
+def test_the_variance_does_not_move_the_mean():
+    """The likelihood's gradient with respect to the mean is cut off."""
+    mean = torch.zeros(1, 4, requires_grad=True)
+    log_variance = torch.zeros(1, 4, requires_grad=True)
+    target = torch.ones(1, 4)
+    groups = Groups(torch.zeros(1, dtype=torch.int64), torch.ones(1), 1)
+    stream_loss(Estimate(mean.detach(), log_variance), target, groups).backward()
+    assert mean.grad is None
+    assert log_variance.grad is not None

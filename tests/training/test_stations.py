@@ -11,11 +11,11 @@ from pyproj import Geod
 from msm.inputs.uscrn import DailyRecord, Station
 from msm.training.gaps import season_means
 from msm.training.pixels import read_pixels
+from msm.training.samples import SamplesError
 from msm.training.stations import (
     PLACEHOLDERS,
     RULES,
     Stations,
-    StationsError,
     check_units,
     make_samples,
     read_stations,
@@ -231,7 +231,7 @@ def test_twins_may_share_their_soil():
 def test_values_of_another_unit_are_refused(name: str, change, sentence: str):
     mistaken = record()
     mistaken.values[name][:] = change(mistaken.values[name])
-    with pytest.raises(StationsError, match=sentence):
+    with pytest.raises(SamplesError, match=sentence):
         make_samples(mistaken)
 
 
@@ -250,7 +250,7 @@ def test_a_station_without_elevation_or_forcing_is_left_out():
     samples, report = make_samples(incomplete)
     assert samples.wban.tolist() == ["00001"]
     assert report["station left out"] == 2
-    with pytest.raises(StationsError, match="no station has an elevation"):
+    with pytest.raises(SamplesError, match="no station has an elevation"):
         make_samples(record(stations=(nowhere,)))
 
 
@@ -267,7 +267,7 @@ def test_days_and_stations_are_selected(real: tuple[Stations, dict[str, int]]):
     assert some.names.tolist() == samples.names[[5, 2]].tolist()
     np.testing.assert_array_equal(some.target, year.target[[5, 2]])
     np.testing.assert_array_equal(some.statics["sand"], samples.statics["sand"][[5, 2]])
-    with pytest.raises(StationsError, match=r"not all of 2023-12-01\.\.2024-01-01"):
+    with pytest.raises(SamplesError, match=r"not all of 2023-12-01\.\.2024-01-01"):
         samples.between(date(2023, 12, 1), date(2024, 1, 1))
 
 
