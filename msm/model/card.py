@@ -26,8 +26,14 @@ recommended and 0 where it is not."""
 STATIC_UNITS = {
     "sand": "1",
     "clay": "1",
+    "measured_sand": "1",
+    "measured_clay": "1",
     "vegetation_water_content": "kg m-2",
     "land_fraction": "1",
+    "bulk_density": "g cm-3",
+    "ndvi": "1",
+    "albedo": "1",
+    "roughness": "1",
 }
 """Canonical static attributes: what a checkpoint may ask for, and in which unit."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from pyproj import Geod
 
 from msm.inputs.uscrn import DAILY_TABLE, STATION_TABLE
 from msm.retrievals import newest_retrievals
@@ -47,12 +48,29 @@ def read_data(folder: Path) -> Data:
     folder = Path(folder)
     ground, _ = read_stations(folder / STATIONS)
     satellite = read_pixels(folder)
+    ground = with_map(ground, satellite)
     files = [folder / STATIONS / DAILY_TABLE, folder / STATIONS / STATION_TABLE, folder / FILE]
     whole = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return Data(ground, satellite, whole.hexdigest())
+
+
+def with_map(stations: Stations, cells: Samples) -> Stations:
+    """Give stations the static attributes of the nearest cell that has them.
+
+    These are what a map says, as in the product, beside what was measured on the spot.
+    """
+    lon, lat, cell_lon, cell_lat = np.broadcast_arrays(
+        stations.lon[:, None], stations.lat[:, None], cells.lon, cells.lat
+    )
+    _, _, distance = Geod(ellps="WGS84").inv(lon, lat, cell_lon, cell_lat)
+    statics = dict(stations.statics)
+    for name, values in cells.statics.items():
+        nearest = np.where(np.isfinite(values), distance, np.inf).argmin(axis=1)
+        statics[name] = values[nearest]
+    return replace(stations, statics=statics)
 
 
 S = TypeVar("S", bound=Samples)

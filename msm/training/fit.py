@@ -145,6 +145,7 @@ class _Lesson:
         counts = np.bincount(stream.coarse.sample, minlength=len(self.y))
         self.fine = np.split(order, np.cumsum(counts)[:-1])
         self.weight = torch.from_numpy(stream.coarse.weight).float()
+        self.sample_weight = _sample_weight(self.y, recipe.spread_floor)
         self.levels = torch.nn.Parameter(
             torch.zeros(len(self.y)), requires_grad=recipe.level_penalty is not None
         )
@@ -168,7 +169,10 @@ class _Lesson:
         said = outputs[..., self.outputs]
         mean, log_variance = said[..., 0], said[..., 1] if said.shape[-1] > 1 else None
         loss = self.recipe.share * stream_loss(
-            self._at_level(windows, mean), windows.y, windows.groups
+            self._at_level(windows, mean),
+            windows.y,
+            windows.groups,
+            self.sample_weight[windows.samples],
         )
         if log_variance is not None:
             expected = Estimate(mean.detach(), log_variance)
@@ -192,6 +196,18 @@ def channels(card: Card, places: Samples) -> Tensor:
     columns += [np.broadcast_to(places.statics[s.name][:, None], shape) for s in card.statics]
     raw = torch.from_numpy(np.stack(columns, axis=-1).astype(np.float32))
     return Scaling(card, raw.device).channels_(raw)
+
+
+def _sample_weight(y: Tensor, floor: float | None) -> Tensor:
+    """Return what the targets of each sample weigh, 1 on average; see `StreamRecipe`."""
+    if floor is None:
+        return torch.ones(len(y))
+    there = torch.isfinite(y)
+    n = there.sum(dim=1).clamp(min=1)
+    mean = y.nan_to_num().sum(dim=1) / n
+    departure = torch.where(there, y - mean[:, None], 0.0)
+    weight = 1 / ((departure.square().sum(dim=1) / n).sqrt() + floor) ** 2
+    return weight / weight.mean()
 
 
 def _disturb_(x: Tensor, card: Card, recipe: Recipe) -> None:

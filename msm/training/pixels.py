@@ -25,7 +25,14 @@ _FORCING = {
     "shortwave_down": ("shortwave_down", 1.0),
     "longwave_down": ("longwave_down", 1.0),
 }
-_STATICS = {"sand": ("sand", 0.01), "clay": ("clay", 0.01)}  # percent to fraction
+_STATICS = {
+    "sand": ("sand", 0.01),  # percent to fraction
+    "clay": ("clay", 0.01),
+    "bulk_density": ("bulk", 1.0),
+    "ndvi": ("ndvi", 1.0),
+    "albedo": ("flag_albedo", 1.0),
+    "roughness": ("flag_roughness", 1.0),
+}
 
 TARGET_RANGE = VALID_RANGE
 """A target outside it is not used, m3 m-3."""
@@ -34,7 +41,7 @@ TARGET_RANGE = VALID_RANGE
 def read_pixels(data: Path) -> Samples:
     """Read the cells, in the order of the file.
 
-    One of the 412, on the coast of Baja California, has no soil texture: NaN. A target outside
+    One of the 412, on the coast of Baja California, has no soil map: NaN. A target outside
     `TARGET_RANGE` counts as missing.
 
     Parameters

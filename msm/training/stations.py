@@ -234,7 +234,7 @@ def _statics(stations: Sequence[Station], report: Counter[str]) -> dict[str, Flo
     placeholder = shared_soils(stations) | listed
     report["placeholder soil"] = int(placeholder.sum())
     return {
-        name: np.where(placeholder, np.nan, _each(stations, name)).astype(np.float32)
+        f"measured_{name}": np.where(placeholder, np.nan, _each(stations, name)).astype(np.float32)
         for name in ("sand", "clay")
     }
 

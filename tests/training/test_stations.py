@@ -66,8 +66,8 @@ def test_names_and_units_are_canonical():
         },
         rel=1e-5,
     )
-    assert samples.statics["sand"].item() == pytest.approx(0.31)
-    assert samples.statics["clay"].item() == pytest.approx(0.22)
+    assert samples.statics["measured_sand"].item() == pytest.approx(0.31)
+    assert samples.statics["measured_clay"].item() == pytest.approx(0.22)
     assert (samples.target == np.float32(0.2)).all()
     assert samples.observed.all()
     identity = (samples.wban.item(), samples.names.item(), samples.state.item())
@@ -266,7 +266,7 @@ def test_days_and_stations_are_selected(real: tuple[Stations, dict[str, int]]):
     assert some.n_cell == 2
     assert some.names.tolist() == samples.names[[5, 2]].tolist()
     np.testing.assert_array_equal(some.target, year.target[[5, 2]])
-    np.testing.assert_array_equal(some.statics["sand"], samples.statics["sand"][[5, 2]])
+    np.testing.assert_array_equal(some.statics["measured_sand"], samples.statics["measured_sand"][[5, 2]])
     with pytest.raises(SamplesError, match=r"not all of 2023-12-01\.\.2024-01-01"):
         samples.between(date(2023, 12, 1), date(2024, 1, 1))
 
@@ -294,7 +294,7 @@ def test_the_real_stations(real: tuple[Stations, dict[str, int]]):
     for values in samples.forcing.values():
         assert values.dtype == np.float32
         assert np.isfinite(values).all()
-    assert np.isfinite(samples.statics["sand"]).sum() == 80
+    assert np.isfinite(samples.statics["measured_sand"]).sum() == 80
     assert np.isfinite(samples.target).sum() == 340913
     assert (np.nanmin(samples.target), np.nanmax(samples.target)) == pytest.approx((0.001, 0.6))
     years = samples.between(date(2012, 1, 1), date(2022, 12, 31))
