@@ -44,9 +44,10 @@ def test_the_values_are_of_the_canonical_units(real_data: Path):
     yearly = pixels.forcing["precipitation"].mean(axis=1) * 365
     assert 50 < yearly.min() < 200
     assert 1000 < yearly.max() < 4000
-    for values in pixels.statics.values():
-        known = values[np.isfinite(values)]
+    for name in ("sand", "clay", "ndvi"):
+        known = pixels.statics[name][np.isfinite(pixels.statics[name])]
         assert ((known > 0) & (known < 1)).all()
+    assert 1.2 < np.nanmean(pixels.statics["bulk_density"]) < 1.5
     assert 270 < pixels.forcing["air_temperature"].mean() < 300
     # The satellite saw 41 % of the days of the first two years and is not in the third.
     two_years = pixels.between(date(2015, 4, 1), date(2017, 3, 31)).target
@@ -87,7 +88,10 @@ def _write(folder: Path, **changes: np.ndarray) -> Path:
         shape,
         np.array([[0.019, 0.02, 0.3], [0.5, 0.501, np.nan]], np.float32),
     )
-    for name in ("sand", "clay", "latitude", "longitude"):
+    for name in (
+        *("sand", "clay", "bulk", "ndvi", "flag_albedo", "flag_roughness"),
+        *("latitude", "longitude"),
+    ):
         values[name] = ("pixel", np.array([40.0, 30.0]))
     values["time"] = ("time", time)
     for name, value in changes.items():

@@ -266,7 +266,9 @@ def test_days_and_stations_are_selected(real: tuple[Stations, dict[str, int]]):
     assert some.n_cell == 2
     assert some.names.tolist() == samples.names[[5, 2]].tolist()
     np.testing.assert_array_equal(some.target, year.target[[5, 2]])
-    np.testing.assert_array_equal(some.statics["measured_sand"], samples.statics["measured_sand"][[5, 2]])
+    np.testing.assert_array_equal(
+        some.statics["measured_sand"], samples.statics["measured_sand"][[5, 2]]
+    )
     with pytest.raises(SamplesError, match=r"not all of 2023-12-01\.\.2024-01-01"):
         samples.between(date(2023, 12, 1), date(2024, 1, 1))
 
