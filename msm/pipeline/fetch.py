@@ -14,7 +14,7 @@ from msm.pipeline.gather import Gathered, ahead, differing, gather
 from msm.pipeline.retrievals import (
     known_days,
     lacking,
-    renew_retrievals,
+    make_retrievals,
     revised_retrievals,
 )
 from msm.pipeline.run import Progress, Run, silent, windows
@@ -65,8 +65,8 @@ def fetch(
                 made[day] = "it was not stored"
             progress(f"fetch {day}", number, total)
         others = revised_retrievals(run, days)
-        renewed = renew_retrievals(run, others)
-        made |= _knowing(run, days, {day: others[day] for day in renewed})
+        anew = {day: others[day] for day in make_retrievals(run, others)}
+        made |= _knowing(run, days, anew)
         for day, why in _revised_forcing(run, stored).items():
             make(day, gather(run, day, day)[day])
             made[day] = why

@@ -165,6 +165,9 @@ def test_a_retrieval_that_comes_late_changes_the_days_that_saw_its_absence(site,
     better_retrievals(run, KNOW_IT[-1])
     assert touched(run, chain_id) == (dict.fromkeys(KNOW_IT, WHY), DAYS[7:])
     assert list(plan(run, DAYS, "changed").why) == KNOW_IT
+    # What the days of another checkpoint are given is not known.
+    other = Run(run.settings.model_copy(update={"checkpoint": None}), run.readers)
+    assert touched(other, chain_id) == ({}, [])
 
     daily(run, DAYS[-1], NOW)
     changed = shas(run)
