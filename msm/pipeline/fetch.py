@@ -67,7 +67,7 @@ def fetch(
         others = revised_retrievals(run, days)
         anew = {day: others[day] for day in make_retrievals(run, others)}
         made |= _knowing(run, days, anew)
-        for day, why in _revised_forcing(run, stored).items():
+        for day, why in revised_forcing(run, stored).items():
             make(day, gather(run, day, day)[day])
             made[day] = why
     finally:
@@ -77,12 +77,13 @@ def fetch(
 
 
 def revised(run: Run, days: Iterable[date]) -> dict[date, str]:
-    """Find the days for which other granules are offered than are stored, and name these."""
+    """Find the days for which other granules are offered than they were given, and name these."""
     days = sorted(days)
-    return _knowing(run, days, revised_retrievals(run, days)) | _revised_forcing(run, days)
+    return _knowing(run, days, revised_retrievals(run, days)) | revised_forcing(run, days)
 
 
-def _revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
+def revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
+    """Find the days with stored forcing for which other granules are offered, and name these."""
     found: dict[date, str] = {}
     for window in windows(day for day in days if run.forcing_path(day).exists()):
         labels = {day: cells.read_label(run.forcing_path(day)) for day in window}
