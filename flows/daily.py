@@ -36,7 +36,7 @@ from msm.settings import read_settings
     cache_policy=NO_CACHE,
 )
 def fetch(day: date, domain: str) -> Path:
-    """Fetch the day's granules and store its forcing; the statics too, the first time."""
+    """Fetch granules and store what the day is given; the statics too, the first time."""
     with open_run(read_settings(domain=domain)) as run:
         stored_statics(run)
         better_forcing(run, day)

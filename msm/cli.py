@@ -122,7 +122,7 @@ def fetch(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Store the forcing of days, and make it anew where other granules are offered by now."""
+    """Store what days are given, and make it anew where other granules are offered by now."""
     from msm.pipeline.backfill import days_between
     from msm.pipeline.crew import open_crew
     from msm.pipeline.fetch import fetch as bring

@@ -60,7 +60,7 @@ class DayRecord(_Frozen):
     hash_before: str
     """`State.content_hash` of the state that the day started from."""
     forcing_fingerprint: str
-    """Fingerprint of the forcing that advanced the state over the day."""
+    """Fingerprint of the forcing, with it any retrievals, that advanced the state over the day."""
     spin_up_age: int
     """Days run since the cold start, this one included."""
     prediction_sha256: str | None = None

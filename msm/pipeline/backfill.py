@@ -22,8 +22,9 @@ from msm.pipeline import blocks
 from msm.pipeline.advance import advance
 from msm.pipeline.chains import find_chain, open_chain, stale
 from msm.pipeline.crew import Crew
-from msm.pipeline.fetch import fetch, revised
+from msm.pipeline.fetch import fetch, revised, revised_forcing
 from msm.pipeline.publish import behind
+from msm.pipeline.retrievals import make_retrievals, revised_retrievals
 from msm.pipeline.run import Progress, Run, check_day, silent
 
 Replace = Literal["missing", "changed", "all"]
@@ -195,7 +196,8 @@ def backfill(
     report = Report()
     with _only_one(run):
         if replace == "changed":
-            for day in revised(run, days):
+            make_retrievals(run, revised_retrievals(run, days))
+            for day in revised_forcing(run, days):
                 fetch(run, day, day, crew)
         wanted = plan(run, days, replace).why
         if wanted:

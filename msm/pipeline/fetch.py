@@ -14,7 +14,7 @@ from msm.pipeline.gather import Gathered, ahead, differing, gather
 from msm.pipeline.retrievals import (
     known_days,
     lacking,
-    renew_retrievals,
+    make_retrievals,
     revised_retrievals,
 )
 from msm.pipeline.run import Progress, Run, silent, windows
@@ -65,9 +65,9 @@ def fetch(
                 made[day] = "it was not stored"
             progress(f"fetch {day}", number, total)
         others = revised_retrievals(run, days)
-        renewed = renew_retrievals(run, others)
-        made |= _knowing(run, days, {day: others[day] for day in renewed})
-        for day, why in _revised_forcing(run, stored).items():
+        anew = {day: others[day] for day in make_retrievals(run, others)}
+        made |= _knowing(run, days, anew)
+        for day, why in revised_forcing(run, stored).items():
             make(day, gather(run, day, day)[day])
             made[day] = why
     finally:
@@ -77,12 +77,13 @@ def fetch(
 
 
 def revised(run: Run, days: Iterable[date]) -> dict[date, str]:
-    """Find the days for which other granules are offered than are stored, and name these."""
+    """Find the days for which other granules are offered than they were given, and name these."""
     days = sorted(days)
-    return _knowing(run, days, revised_retrievals(run, days)) | _revised_forcing(run, days)
+    return _knowing(run, days, revised_retrievals(run, days)) | revised_forcing(run, days)
 
 
-def _revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
+def revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
+    """Find the days with stored forcing for which other granules are offered, and name these."""
     found: dict[date, str] = {}
     for window in windows(day for day in days if run.forcing_path(day).exists()):
         labels = {day: cells.read_label(run.forcing_path(day)) for day in window}

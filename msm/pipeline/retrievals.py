@@ -14,7 +14,7 @@ from datetime import date, timedelta
 
 from msm import cells, retrievals
 from msm.cells import CellFields
-from msm.inputs.granule import Granule, GranuleFile, newest
+from msm.inputs.granule import Fetched, Granule, GranuleFile, newest
 from msm.inputs.product import GranuleError
 from msm.inputs.smap_l3 import SPL3SMP_E_006
 from msm.pipeline.run import Run, midnight, windows
@@ -43,14 +43,14 @@ def lacking(run: Run, days: Iterable[date]) -> list[date]:
 
 def store_retrievals(run: Run, days: Iterable[date]) -> None:
     """Fetch and store what days may know of, where it is not stored."""
-    _make(run, lacking(run, days))
+    make_retrievals(run, lacking(run, days))
 
 
 def better_retrievals(run: Run, day: date) -> None:
     """Look again for the granules that were not there, of what a day may know of."""
     stored = [known for known in _known(run, [day]) if run.retrieval_path(known).exists()]
     awaited = [known for known in stored if cells.read_label(run.retrieval_path(known)).awaited]
-    _make(run, sorted(_others(run, awaited)))
+    make_retrievals(run, _others(run, awaited))
 
 
 def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
@@ -58,24 +58,18 @@ def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
     return _others(run, [day for day in _known(run, days) if run.retrieval_path(day).exists()])
 
 
-def renew_retrievals(run: Run, revised: Iterable[date]) -> set[date]:
-    """Make stored days of SMAP anew from what is offered; return those that were."""
-    return _make(run, sorted(revised))
+def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
+    """Make days of SMAP from what is offered and store them; return which.
 
-
-def _known(run: Run, days: Iterable[date]) -> list[date]:
-    return sorted({known for day in days for known in known_days(run, day)})
-
-
-def _make(run: Run, days: Sequence[date]) -> set[date]:
-    """Make days of SMAP in their order; what is stored is not replaced by nothing."""
+    One whose granule is not there, or no good, is stored as such where nothing is stored yet.
+    """
     made = set()
     for window in windows(days):
         offered, superseded = _offered(run, window)
         wanted = [offered[day] for day in window if day in offered]
-        fetched = run.source.fetch(SATELLITE, wanted) if wanted else None
-        files = {file.granule.time: file for file in fetched.files} if fetched else {}
-        for sentence in fetched.refused.values() if fetched else ():
+        fetched = run.source.fetch(SATELLITE, wanted) if wanted else Fetched((), {})
+        files = {file.granule.time: file for file in fetched.files}
+        for sentence in fetched.refused.values():
             log.warning("%s", sentence)
         for day in window:
             path, file = run.retrieval_path(day), files.get(midnight(day))
@@ -95,6 +89,10 @@ def _fields(
     except GranuleError as error:
         log.warning("%s", error)
         return retrievals.make(run.domain, day, SATELLITE, None, (), run.readers)
+
+
+def _known(run: Run, days: Iterable[date]) -> list[date]:
+    return sorted({known for day in days for known in known_days(run, day)})
 
 
 def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:

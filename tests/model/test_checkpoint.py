@@ -18,6 +18,7 @@ from msm.model.checkpoint import (
     weight_shapes,
 )
 from msm.model.network import SoilMoistureLSTM
+from tests.ensembles import informed_of
 
 HEAD = {"name": "satellite", "mean": 0.2, "std": 0.1, "error": 0.05}
 MEMBER = {"seed": 1, "left_out_stations": []}
@@ -186,3 +187,47 @@ def test_the_shipped_checkpoint_is_usable_and_honest():
     ]
     for spec in card.statics:
         assert 0 <= spec.minimum < spec.maximum <= 1
+
+
+def test_a_card_without_retrievals_is_what_it_was_before_there_were_any():
+    shipped = SHIPPED.with_name("first.json")
+    checkpoint = load_checkpoint(shipped)
+    assert "retrievals" not in checkpoint.card.model_dump(mode="json")
+    assert checkpoint.card.model_dump_json(indent=1) + "\n" == shipped.read_text()
+    assert checkpoint.sha256 == "5d72a21b9d9a176a76fde3352be289785f6a600b8180fc2bf8d9e0b2e94cf195"
+
+
+def test_a_card_states_its_retrievals(card: Card, tmp_path: Path):
+    informed = informed_of(card, lag_days=2, window_days=3)
+    assert list(informed.card.retrievals.ages) == [2, 3, 4]
+    # Two inputs and a static of the card, three of the retrievals, each with a mask.
+    assert informed.card.n_channels == 3 + 2 * 3
+    save_checkpoint(tmp_path / "informed.json", informed)
+    loaded = load_checkpoint(tmp_path / "informed.json")
+    assert (loaded.card, loaded.sha256) == (informed.card, informed.sha256)
+    assert informed_of(card, lag_days=1, window_days=3).sha256 != informed.sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"retrievals": None}, "retrievals: state lag and window, retrieval is an input"),
+        ({"forcing__3__optional": False}, "retrieval_age must be optional: there is not always"),
+        ({"retrievals__lag_days": 0}, "retrievals.lag_days: Input should be greater than or equal"),
+        ({"retrievals__window_days": 0}, "retrievals.window_days: Input should be greater than"),
+    ],
+)
+def test_retrievals_that_do_not_fit_are_refused(
+    card: Card, tmp_path: Path, changes: dict[str, Any], message: str
+):
+    path = tmp_path / "informed.json"
+    save_checkpoint(path, informed_of(card, lag_days=2, window_days=3))
+    _edit(path, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path)
+
+
+def test_retrievals_without_an_input_are_refused(saved: Path):
+    _edit(saved, retrievals={"lag_days": 1, "window_days": 8})
+    with pytest.raises(CheckpointError, match="leave them out, no forcing input is one of them"):
+        load_checkpoint(saved)

@@ -9,15 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
-import xarray as xr
 from distributed import LocalCluster
 
 from msm import cells
 from msm.archive import store
 from msm.archive.layers import LAYERS
-from msm.cells import CellFields, Input
 from msm.errors import MsmError
 from msm.model.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint
 from msm.pipeline import advance as advancing
@@ -30,9 +27,8 @@ from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run
 from msm.settings import Settings
 from tests.ensembles import ensemble_of
+from tests.pipeline.made_up import BOX, files, weather
 
-BOX = "box:35,40,-104,-97"
-"""Five tiles of cells."""
 FIRST = date(2016, 7, 2)
 DAYS = [FIRST + timedelta(days=n) for n in range(12)]
 WANTED = DAYS[2:]
@@ -44,48 +40,6 @@ IN_THIS_PROCESS = {
     "dashboard_address": None,
 }
 MSM = Path(sys.executable).parent / "msm"
-
-UNITS = {
-    "precipitation": "mm day-1",
-    "air_temperature": "K",
-    "specific_humidity": "kg kg-1",
-    "shortwave_down": "W m-2",
-    "wind_speed": "m s-1",
-}
-USED = Input(
-    product="NLDAS_FORA0125_H",
-    version="2.0",
-    granule="NLDAS_FORA0125_H.A20160601.0000.020.nc",
-    time=None,
-    size=1,
-    checksum="sha256:0",
-    production=None,
-    role="forcing",
-)
-
-
-def weather(run, day, seed=0, wind=3.0):
-    """Make up a day's forcing, another for each seed."""
-    chance = np.random.default_rng([day.toordinal(), seed])
-    n = run.domain.n_cell
-    values = {
-        "precipitation": chance.gamma(0.3, 10.0, n),
-        "air_temperature": chance.normal(290.0, 5.0, n),
-        "specific_humidity": chance.uniform(0.004, 0.012, n),
-        "shortwave_down": chance.uniform(80.0, 320.0, n),
-        "wind_speed": np.full(n, wind),
-    }
-    nothing = np.zeros(n, bool)
-    return CellFields(
-        mask_sha256=run.domain.mask_sha256,
-        day=day,
-        fields={name: field.astype(np.float32) for name, field in values.items()},
-        units=UNITS,
-        filled=nothing,
-        inputs=(USED,),
-        lower_tier=nothing,
-        origins=dict.fromkeys(UNITS, "NLDAS_FORA0125_H 2.0"),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -122,18 +76,6 @@ def site(store_of_forcing, cache, readers):
 
 def make(run, days=WANTED, replace="missing", crew=None):
     return backfill(run, days, replace, crew or Alone(run), NOW)
-
-
-def files(run):
-    """Return what makes each published file the file that it is."""
-    found = {}
-    for day in store.published_days(run.settings.archive, BOX):
-        path = store.read_item(run.settings.archive, BOX, day).path
-        with xr.open_dataset(path, mask_and_scale=False) as made:
-            there = [layer.name for layer in LAYERS if layer.name in made]
-            layers = {name: made[name].values.tobytes() for name in there}
-            found[day] = made.attrs["fingerprint"], layers
-    return found
 
 
 def shas(run):

@@ -11,9 +11,11 @@ import msm
 from msm import cells
 from msm.cells import CellFields
 from msm.model.chain import ChainRoot, open_chain
+from msm.model.checkpoint import save_checkpoint
 from msm.pipeline import prune
 from msm.pipeline.daily import daily
 from msm.pipeline.run import Run
+from tests.ensembles import informed_of
 from tests.pipeline.conftest import DAYS, NOW
 
 TODAY = datetime(2016, 8, 1, tzinfo=UTC)
@@ -150,6 +152,36 @@ def test_forcing_stays_unless_days_are_given_and_as_long_as_a_replay_needs_it(ru
     assert "forcing" not in going(fewest)
 
 
+def test_retrievals_go_with_the_forcing_of_the_days_that_know_them(run, tmp_path):
+    card = tmp_path / "informed.json"
+    save_checkpoint(card, informed_of(run.checkpoint.card, lag_days=2, window_days=3))
+    changes = {"checkpoint": card, "forcing_days": 50}
+    run = Run(run.settings.model_copy(update=changes), run.readers)
+    days = [NEWEST - timedelta(days=n) for n in range(100)]
+    for day in days:
+        put(run.forcing_path(day))
+        put(run.retrieval_path(day - timedelta(days=2)))
+    filled(chain_of(run))
+    gone = going(run)
+    assert gone["forcing"] == {run.forcing_path(day) for day in days[51:]}
+    # The first day whose forcing is kept may know of the fourth day before it.
+    assert gone["retrievals"] == {run.retrieval_path(day) for day in days[55:]} | {
+        run.retrieval_path(days[-1] - timedelta(days=n)) for n in (1, 2)
+    }
+    everlasting = run.settings.model_copy(update={"forcing_days": None})
+    assert "retrievals" not in going(Run(everlasting, run.readers))
+
+
+def test_a_granule_of_smap_goes_when_its_retrievals_are_stored(run):
+    day = date(2016, 4, 1)
+    folder = run.settings.work / "granules" / "SPL3SMP_E.006"
+    path = put(folder / f"SMAP_L3_SM_P_E_{day:%Y%m%d}_R19240_001.h5")
+    put(run.forcing_path(NEWEST))
+    assert "granules" not in going(run)
+    put(run.retrieval_path(day))
+    assert going(run)["granules"] == {path}
+
+
 def test_old_chains_go_whole_and_the_one_in_use_never(run):
     in_use = filled(chain_of(run))
     others = [
@@ -170,9 +202,11 @@ def test_old_chains_go_whole_and_the_one_in_use_never(run):
 
 
 def test_what_stands_on_another_mask_is_forgotten_as_an_old_chain_is(run):
-    put(run.settings.work / "forcing" / f"{run.label[:-8]}00000000" / "2016" / "20160601.nc")
+    for kind in ("forcing", "retrievals"):
+        put(run.settings.work / kind / f"{run.label[:-8]}00000000" / "2016" / "20160601.nc")
     assert going(run, TODAY) == {}
-    assert len(going(run, LATER)["forcing"]) == 1
+    gone = going(run, LATER)
+    assert (len(gone["forcing"]), len(gone["retrievals"])) == (1, 1)
 
 
 def test_statics_say_which_chain_is_in_use_once_they_are_stored(run):
@@ -218,6 +252,7 @@ def test_what_dead_processes_left_goes_and_what_living_ones_write_stays(run):
         put(chain.folder / f".20160602.h5.{pid}@here.tmp"),
         put(chain.folder / "records" / f".20160602.json.{pid}@here.tmp"),
         put(run.forcing_path(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
+        put(run.retrieval_path(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
         put(run.statics_path.with_name(f".{run.statics_path.name}.{pid}@here.tmp")),
         put(nldas(run, TODAY).parent / f".incoming-{pid}" / "part").parent,
     ]
