@@ -23,7 +23,7 @@ from torch import Tensor
 
 from msm.model.checkpoint import Checkpoint, load_checkpoint
 from msm.model.network import SoilMoistureLSTM, network_of
-from msm.training.fit import normalised
+from msm.training.fit import channels
 from msm.training.pixels import read_pixels
 
 PICTURE = Path("docs/images/overlap.png")
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
     checkpoint = load_checkpoint()
-    x = torch.from_numpy(normalised(checkpoint.card, read_pixels(arguments.data)))
+    x = channels(checkpoint.card, read_pixels(arguments.data))
     curve = overlap(checkpoint, x)
     draw(curve, PICTURE)
     result = {"cells": x.shape[0], "precision": precision(checkpoint, x), "overlap": curve}

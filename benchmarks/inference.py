@@ -30,8 +30,9 @@ from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.cuda import Precision, Resident
 from msm.model.network import SoilMoistureLSTM, network_of, weights_of
 from msm.model.state import TILE, State
-from msm.training.fit import normalised
-from msm.training.pixels import Pixels, read_pixels
+from msm.training.fit import channels
+from msm.training.pixels import read_pixels
+from msm.training.samples import Samples
 
 ROUNDS = 5
 SQUARE = 2048
@@ -131,7 +132,7 @@ def rounded(checkpoint: Checkpoint, x: Tensor, number: torch.dtype) -> Tensor:
     return torch.stack(days, dim=1)
 
 
-def resident(checkpoint: Checkpoint, pixels: Pixels, precision: Precision) -> np.ndarray:
+def resident(checkpoint: Checkpoint, pixels: Samples, precision: Precision) -> np.ndarray:
     """Predict every day by the arithmetic of the CUDA path; soil moisture (cells, days)."""
     card = checkpoint.card
     forcing = np.stack([pixels.forcing[spec.name] for spec in card.forcing], axis=2)
@@ -150,7 +151,7 @@ def precision(checkpoint: Checkpoint, data: Path) -> dict[str, object]:
     first = pixels.days[0]
     pixels = pixels.between(first.item(), (first + np.timedelta64(364, "D")).item())
     target, head = checkpoint.card.target, checkpoint.card.head
-    x = torch.from_numpy(normalised(checkpoint.card, pixels))
+    x = channels(checkpoint.card, pixels)
 
     def emulated(number: torch.dtype) -> np.ndarray:
         y = rounded(checkpoint, x, number) * head.std + head.mean
