@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := build/peers/.ready
 # Two test processes suit two cores; more gain little beside the servers that tests start.
 JOBS ?= 2
 
@@ -39,10 +40,15 @@ lint: $(READY)  ## check style, docstrings, types and the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Where they cannot be had, bench says what it leaves out.
+$(PEERS): benchmarks/peers.txt | $(READY)
+	rm -rf $(@D)
+	-$(BIN)/python -m pip install --no-deps --target $(@D) -r benchmarks/peers.txt && touch $@
+
 replay: $(READY)  ## publish two months from real input and compare with SMAP
 	$(BIN)/python -m benchmarks.replay
 
-bench: $(READY)  ## measure reading, regridding, the network and one day against their peers and floors
+bench: $(READY) $(PEERS)  ## measure reading, regridding, the network, training and one day against their peers and floors
 	$(BIN)/python -m benchmarks.bench
 
 second: $(READY)  ## make a week of the replay from the second source and compare (after replay)

@@ -1,4 +1,4 @@
-"""What a day costs beside its peers and its floor: `make bench`.
+"""What a day and a training step cost beside their peers and floors: `make bench`.
 
 Every figure is a ratio taken in one run, from medians of several repetitions in turn, because the
 speed of a machine drifts.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import inference, many_days, one_day, reading, regridding
+from benchmarks import inference, many_days, one_day, reading, regridding, training
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
         "reading": reading.measure(Path("../shared/data/granules")),
         "regridding": regridding.measure(),
         "inference": inference.measure(Path("../shared/data")),
+        "training": training.measure(Path("../shared/data")),
         "one CONUS day": one_day.measure(),
         "many CONUS days": many_days.measure(),
     }

@@ -242,6 +242,55 @@ def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def training_tables(training: dict[str, Any]) -> dict[str, Any]:
+    """Return a step of training beside products and the peer, and beside the reference's scheme."""
+    rows = dict(training["cpu"])
+    if "gpu" in training:
+        rows |= {f"{name}, {training['gpu name']}": row for name, row in training["gpu"].items()}
+    schemes = {name: row for name, row in rows.items() if "reference" in name}
+    of_msm = {name: row for name, row in rows.items() if name.startswith("msm")}
+    ours, theirs = rows["msm"], rows["reference"]
+    return {
+        "training_recipe": training["recipe"],
+        "training_peer": training["peer"],
+        "training_units": ours["units"],
+        "training_warm_up": training["warm-up days"],
+        "training_table": _table(
+            ("a step of", "cell-days/s", "GFLOP/s", "of sgemm, its shape", "of a square sgemm"),
+            (
+                (
+                    name,
+                    f"{row['cell-days/s']:,.0f}",
+                    f"{row['gflop/s']:.0f}",
+                    f"{row['share of sgemm at its shape']:.0%}",
+                    f"{row['share of square sgemm']:.0%}",
+                )
+                for name, row in rows.items()
+                if name not in schemes
+            ),
+        ),
+        "scheme_table": _table(
+            ("scheme", "units", "a step", "cell-days a target", "targets/s", "ground", "satellite"),
+            (
+                (
+                    name,
+                    str(row["units"]),
+                    f"{row['windows']} x {row['days']} days",
+                    f"{row['cell-days a target']:.1f}",
+                    f"{row['targets/s']:,.0f}",
+                    *(
+                        f"{row[key]:,.0f}" if key in row else "-"
+                        for key in ("targets/s, ground", "targets/s, satellite")
+                    ),
+                )
+                for name, row in (of_msm | schemes).items()
+            ),
+        ),
+        "training_times": ours["targets/s"] / theirs["targets/s"],
+        "training_cells": theirs["cell-days a target"] / ours["cell-days a target"],
+    }
+
+
 def page(
     replay: dict[str, Any],
     backfill: dict[str, Any],
@@ -276,6 +325,7 @@ def page(
         memory=day["peak memory, GiB"],
         **many_days_table(bench["many CONUS days"]),
         **inference_tables(bench["inference"]),
+        **training_tables(bench["training"]),
         **second_tables(second),
         **global_tables(globe),
         **memory_tables(memory),

@@ -55,9 +55,16 @@ class Stream:
 
 
 def fit(
-    recipe: Recipe, card: Card, streams: Mapping[Measurement, Stream], seed: int, tick: Tick
+    recipe: Recipe,
+    card: Card,
+    streams: Mapping[Measurement, Stream],
+    seed: int,
+    tick: Tick,
+    device: str = "cpu",
 ) -> SoilMoistureLSTM:
-    """Fit a network; the same seed gives the same weights on the same machine with one thread.
+    """Fit a network; the same seed gives the same weights on one thread of the same machine's CPU.
+
+    A GPU begins with the same weights and takes the same windows, but masks other weights.
 
     A step takes windows at random of each stream, from any day of any sample. The first days of a
     window fill the state from nothing and are not scored. A place may have a level of its own,
@@ -77,18 +84,21 @@ def fit(
     seed : int
     tick : callable
         Told of each step, with its loss.
+    device : str
+        What computes, as torch names it.
 
     Returns
     -------
     SoilMoistureLSTM
-        Ready to predict.
+        On the CPU, ready to predict.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = SoilMoistureLSTM(
-        card.n_channels, recipe.hidden_size, card.n_outputs, recipe.dropout
-    ).train()
-    lessons = [_Lesson(card, name, recipe.streams[name], streams[name], recipe) for name in streams]
+    network = SoilMoistureLSTM(card.n_channels, recipe.hidden_size, card.n_outputs, recipe.dropout)
+    network.to(device).train()
+    lessons = [
+        _Lesson(card, name, recipe.streams[name], streams[name], recipe, device) for name in streams
+    ]
     groups: list[dict[str, Any]] = [
         {"params": list(network.parameters())},
         {"params": [lesson.levels for lesson in lessons], "weight_decay": 0.0},
@@ -117,7 +127,7 @@ def fit(
         optimiser.step()
         schedule.step()
         tick(loss.item())
-    return network.eval()
+    return network.cpu().eval()
 
 
 @dataclass(frozen=True)
@@ -134,20 +144,26 @@ class _Lesson:
     """A stream in the network's numbers."""
 
     def __init__(
-        self, card: Card, name: Measurement, recipe: StreamRecipe, stream: Stream, fit: Recipe
+        self,
+        card: Card,
+        name: Measurement,
+        recipe: StreamRecipe,
+        stream: Stream,
+        fit: Recipe,
+        device: str,
     ) -> None:
         head = next(head for head in card.heads if head.name == name)
         self.recipe, self.outputs = recipe, card.outputs_of(head)
         self.window, self.warm_up = fit.window_days, fit.warm_up_days
-        self.x = channels(card, stream.places)
-        self.y = torch.from_numpy((stream.coarse.target - head.mean) / head.std).float()
+        self.device = device
+        self.x = channels(card, stream.places).to(device)
+        self.y = torch.from_numpy((stream.coarse.target - head.mean) / head.std).float().to(device)
         order = np.argsort(stream.coarse.sample, kind="stable")
         counts = np.bincount(stream.coarse.sample, minlength=len(self.y))
         self.fine = np.split(order, np.cumsum(counts)[:-1])
-        self.weight = torch.from_numpy(stream.coarse.weight).float()
-        self.sample_weight = _sample_weight(self.y, recipe.spread_floor)
+        self.weight = torch.from_numpy(stream.coarse.weight).float().to(device)
         self.levels = torch.nn.Parameter(
-            torch.zeros(len(self.y)), requires_grad=recipe.level_penalty is not None
+            torch.zeros(len(self.y), device=device), requires_grad=recipe.level_penalty is not None
         )
 
     def draw(self, rng: np.random.Generator) -> _Windows:
@@ -155,24 +171,24 @@ class _Lesson:
         samples = rng.integers(n_sample, size=self.recipe.windows)
         starts = rng.integers(n_day - self.window + 1, size=samples.size)
         fine = [self.fine[sample] for sample in samples]
-        number = torch.from_numpy(np.repeat(np.arange(samples.size), [f.size for f in fine]))
-        days = torch.from_numpy(starts[:, None] + np.arange(self.window))
-        cells = torch.from_numpy(np.concatenate(fine))
+        number = self._there(np.repeat(np.arange(samples.size), [f.size for f in fine]))
+        days = self._there(starts[:, None] + np.arange(self.window))
+        cells, drawn = self._there(np.concatenate(fine)), self._there(samples)
         return _Windows(
             self.x[cells[:, None], days[number]],
-            self.y[torch.from_numpy(samples)[:, None], days[:, self.warm_up :]],
+            self.y[drawn[:, None], days[:, self.warm_up :]],
             Groups(number, self.weight[cells], samples.size),
-            torch.from_numpy(samples),
+            drawn,
         )
+
+    def _there(self, indices: npt.NDArray[np.integer]) -> Tensor:
+        return torch.from_numpy(indices).to(self.device)
 
     def loss(self, windows: _Windows, outputs: Tensor) -> Tensor:
         said = outputs[..., self.outputs]
         mean, log_variance = said[..., 0], said[..., 1] if said.shape[-1] > 1 else None
         loss = self.recipe.share * stream_loss(
-            self._at_level(windows, mean),
-            windows.y,
-            windows.groups,
-            self.sample_weight[windows.samples],
+            self._at_level(windows, mean), windows.y, windows.groups
         )
         if log_variance is not None:
             expected = Estimate(mean.detach(), log_variance)
@@ -198,28 +214,16 @@ def channels(card: Card, places: Samples) -> Tensor:
     return Scaling(card, raw.device).channels_(raw)
 
 
-def _sample_weight(y: Tensor, floor: float | None) -> Tensor:
-    """Return what the targets of each sample weigh, 1 on average; see `StreamRecipe`."""
-    if floor is None:
-        return torch.ones(len(y))
-    there = torch.isfinite(y)
-    n = there.sum(dim=1).clamp(min=1)
-    mean = y.nan_to_num().sum(dim=1) / n
-    departure = torch.where(there, y - mean[:, None], 0.0)
-    weight = 1 / ((departure.square().sum(dim=1) / n).sqrt() + floor) ** 2
-    return weight / weight.mean()
-
-
 def _disturb_(x: Tensor, card: Card, recipe: Recipe) -> None:
     """Blur the static attributes of each window, and take all optional forcing from some."""
     n_forcing, n_input = len(card.forcing), len(card.inputs)
     if recipe.static_noise:
-        noise = torch.randn(len(x), 1, n_input - n_forcing)
+        noise = torch.randn(len(x), 1, n_input - n_forcing).to(x.device)
         x[:, :, n_forcing:n_input] += recipe.static_noise * noise
     optional = [n for n, spec in enumerate(card.inputs) if spec.optional]
     late = [n for n in optional if n < n_forcing]
     if recipe.source_dropout and late:
-        dropped = torch.rand(len(x)) < recipe.source_dropout
+        dropped = (torch.rand(len(x)) < recipe.source_dropout).to(x.device)
         for n in late:
             x[dropped, :, n] = 0.0
             x[dropped, :, n_input + optional.index(n)] = 1.0

@@ -37,9 +37,6 @@ class StreamRecipe(_Part):
     """Weight of its loss."""
     level_penalty: float | None = Field(default=None, gt=0)
     """Weight of the mean square of the places' own levels; no place has a level if not given."""
-    spread_floor: float | None = Field(default=None, gt=0)
-    """A place's targets weigh 1 / (their standard deviation + this)^2, normalised, so that a dry
-    place with its small changes counts as a wet one does; all weigh the same if not given."""
 
 
 class Recipe(_Part):
