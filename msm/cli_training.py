@@ -99,7 +99,8 @@ def promote(
     if as_json:
         typer.echo(promotion.model_dump_json())
         return
-    typer.echo(f"{card}  {promotion.sha256}  in use since {promotion.promoted:%Y-%m-%d %H:%MZ}")
+    typer.echo(f"{card}  {promotion.sha256}")
+    typer.echo(f"in use in {card.parent} since {promotion.promoted:%Y-%m-%d %H:%MZ}")
     if found := promotion.comparison:
         typer.echo(
             f"ubRMSE at {found.n_sites} unseen sites {found.new:.4f} m3 m-3, before"

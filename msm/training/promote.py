@@ -34,14 +34,26 @@ class PromotionError(MsmError):
 class WorseError(PromotionError):
     """It is worse than the one in use.
 
-    Attributes
+    Parameters
     ----------
+    new, old : str
+        Name and version of the checkpoint and of the one in use.
     comparison : Comparison
     """
 
-    def __init__(self, message: str, comparison: Comparison) -> None:
-        super().__init__(message)
-        self.comparison = comparison
+    def __init__(self, new: str, old: str, comparison: Comparison) -> None:
+        super().__init__(new, old, comparison)
+        self.new, self.old, self.comparison = new, old, comparison
+
+    def __str__(self) -> str:
+        found = self.comparison
+        return (
+            f"checkpoint {self.new} is worse than {self.old}, which stays in use: its"
+            f" {found.figure} at {found.n_sites} stations that neither had learned from is"
+            f" {found.new:.4f} against {found.old:.4f} m3 m-3, higher by {found.difference:.4f}"
+            f" ({found.low:.4f} to {found.high:.4f}, {found.level:.0%}); improve the recipe, raise"
+            " its version and train again"
+        )
 
 
 def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
@@ -91,7 +103,8 @@ def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
             old = folder / current.in_use.file
             old_predicted = _crossval_of(load_checkpoint(old).card, old, kept_crossval(old))
             comparison = compare(predicted, old_predicted)
-            _refuse_worse(checkpoint, current.in_use.checkpoint, comparison)
+            if comparison.low > 0:
+                raise WorseError(checkpoint, current.in_use.checkpoint, comparison)
         if found != kept:
             # As `save` does it: where the text is, the numbers are.
             for suffix in (".npz", ".json"):
@@ -182,18 +195,6 @@ def compare(new: Predicted, old: Predicted) -> Comparison:
         high=found.high,
         level=rules.bootstrap.level,
     )
-
-
-def _refuse_worse(new: str, old: str, found: Comparison) -> None:
-    if found.low > 0:
-        raise WorseError(
-            f"checkpoint {new} is worse than {old}, which stays in use: its ubRMSE at"
-            f" {found.n_sites} stations that neither had learned from is {found.new:.4f} against"
-            f" {found.old:.4f} m3 m-3, higher by {found.difference:.4f}"
-            f" ({found.low:.4f} to {found.high:.4f}, {found.level:.0%}); improve the recipe, raise"
-            " its version and train again",
-            found,
-        )
 
 
 def _crossval_of(card: Card, path: Path, crossval: Path) -> Predicted:

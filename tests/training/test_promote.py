@@ -1,4 +1,5 @@
 import json
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_a_worse_one_is_refused_and_nothing_changes(candidate: Candidate):
     new, crossval = candidate("2", error=0.04, seed=2)
     with pytest.raises(WorseError) as refused:
         promote(new, crossval, LATER)
-    told = str(refused.value)
+    told = str(pickle.loads(pickle.dumps(refused.value)))  # noqa: S301
     assert "checkpoint tiny 2 is worse than tiny 1, which stays in use" in told
     found = refused.value.comparison
     assert found.low > 0
