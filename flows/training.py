@@ -43,12 +43,14 @@ def refresh(data: Path, sha256: str | None) -> str:
 
 
 @task(task_run_name="fit {recipe}", cache_policy=NO_CACHE)
-def fit(recipe: str, data: Path, sha256: str, checkpoints: Path, work: Path) -> Path:
+def fit(
+    recipe: str, data: Path, sha256: str, checkpoints: Path, work: Path, workers: int | None
+) -> Path:
     """Train the checkpoint on all places, where that was not done before; return its card."""
     written, found = read_recipe(Path(recipe)), _read(data, sha256)
     card = checkpoints / f"{written.recipe.name}-{written.recipe.version}.json"
     if not card.exists():
-        ensemble.train(written, found, card, work)
+        ensemble.train(written, found, card, work, workers)
         return card
     planned = ensemble.plan(written, found.ground, found.satellite, found.sha256)
     if load_checkpoint(card).card.training != planned.card.training:
@@ -60,10 +62,10 @@ def fit(recipe: str, data: Path, sha256: str, checkpoints: Path, work: Path) -> 
 
 
 @task(task_run_name="cross-validate {recipe}", cache_policy=NO_CACHE)
-def cross_validate(recipe: str, data: Path, sha256: str, work: Path) -> Path:
+def cross_validate(recipe: str, data: Path, sha256: str, work: Path, workers: int | None) -> Path:
     """Predict each fifth of the stations from the others; return where the predictions are."""
     predicted, result = crossval.crossval(
-        read_recipe(Path(recipe)), _read(data, sha256), crossval.Split.folds, work / "fits"
+        read_recipe(Path(recipe)), _read(data, sha256), crossval.Split.folds, work / "fits", workers
     )
     return crossval.save(predicted, result, work)
 
@@ -91,6 +93,7 @@ def training(
     work: Path,
     recipe: str = "multiscale",
     data_sha256: str | None = None,
+    workers: int | None = None,
 ) -> Promotion:
     """Train a checkpoint, cross-validate it, and bring it into use if it is not worse.
 
@@ -107,6 +110,8 @@ def training(
         A TOML file, or the name of one that msm has.
     data_sha256
         What the hash of the data must be, where it is to be checked.
+    workers
+        Fits side by side, one a processor by default.
 
     Returns
     -------
@@ -120,8 +125,8 @@ def training(
                 " the whole path."
             )
     found = refresh(data, data_sha256)
-    card = fit(recipe, data, found, checkpoints, work)
-    predictions = cross_validate(recipe, data, found, work)
+    card = fit(recipe, data, found, checkpoints, work, workers)
+    predictions = cross_validate(recipe, data, found, work, workers)
     return promote(card, predictions)
 
 

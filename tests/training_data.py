@@ -13,8 +13,8 @@ name = "tiny"
 version = "{version}"
 licence = "Apache-2.0"
 forcing = ["precipitation", "air_temperature"]
-statics = ["sand"]
-optional = ["sand"]
+statics = ["measured_sand"]
+optional = ["measured_sand"]
 log1p = ["precipitation"]
 published = "ground"
 hidden_size = 8
@@ -93,12 +93,13 @@ def _write_cells(folder: Path) -> None:
         *("shortwave_down", "longwave_down", "smap_soil_moisture_am"),
     )
     places = ("pixel", np.array([40.0, 41.0]))
+    attributes = "sand", "clay", "bulk", "ndvi", "flag_albedo", "flag_roughness"
     days = np.arange("2021-01-01", "2021-01-04", dtype="datetime64[D]").astype("datetime64[ns]")
     folder.mkdir()
     xr.Dataset(
         {
             **dict.fromkeys(names, shape),
-            **dict.fromkeys(("sand", "clay", "latitude", "longitude"), places),
+            **dict.fromkeys((*attributes, "latitude", "longitude"), places),
             "time": ("time", days),
         }
     ).to_netcdf(folder / "conus_v4f1.nc")

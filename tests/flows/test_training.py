@@ -31,8 +31,8 @@ import sys
 from pathlib import Path
 from flows.training import training
 if __name__ == "__main__":
-    recipe, *folders = sys.argv[1:]
-    training(*map(Path, folders), recipe=recipe)
+    recipe, *folders, workers = sys.argv[1:]
+    training(*map(Path, folders), recipe=recipe, workers=int(workers))
 """
 
 
@@ -59,6 +59,7 @@ class Service:
             "data": self.data,
             "checkpoints": self.checkpoints,
             "work": work,
+            "workers": 1,
         }
 
     def start(self, recipe: Path) -> subprocess.Popen[str]:
