@@ -18,6 +18,7 @@ from flows.report import address, report
 from flows.retries import RETRY_SECONDS, worth_retrying
 from msm.grid.domain import load_domain
 from msm.inputs.tiers import due_day
+from msm.model.current import card_in_use
 from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
 from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
@@ -35,9 +36,9 @@ from msm.settings import read_settings
     retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
 )
-def fetch(day: date, domain: str) -> Path:
+def fetch(day: date, domain: str, checkpoint: Path | None) -> Path:
     """Fetch granules and store what the day is given; the statics too, the first time."""
-    with open_run(read_settings(domain=domain)) as run:
+    with open_run(read_settings(domain=domain, checkpoint=checkpoint)) as run:
         stored_statics(run)
         better_forcing(run, day)
         better_retrievals(run, day)
@@ -47,10 +48,10 @@ def fetch(day: date, domain: str) -> Path:
 
 
 @task(task_run_name="advance to {day}", cache_policy=NO_CACHE)
-def advance_to(day: date, domain: str) -> list[date]:
+def advance_to(day: date, domain: str, checkpoint: Path | None) -> list[date]:
     """Advance the chain of states to the day; return replayed days that are to be published too."""
     logger = get_run_logger()
-    with open_run(read_settings(domain=domain)) as run:
+    with open_run(read_settings(domain=domain, checkpoint=checkpoint)) as run:
         return bring_to(
             run,
             open_chain(run, day),
@@ -60,9 +61,9 @@ def advance_to(day: date, domain: str) -> list[date]:
 
 
 @task(task_run_name="publish {day}", cache_policy=NO_CACHE)
-def publish_day(day: date, domain: str, now: datetime) -> Path:
+def publish_day(day: date, domain: str, checkpoint: Path | None, now: datetime) -> Path:
     """Publish the day's map."""
-    with open_run(read_settings(domain=domain)) as run:
+    with open_run(read_settings(domain=domain, checkpoint=checkpoint)) as run:
         return publish(run, open_chain(run, day), day, now).path
 
 
@@ -101,9 +102,11 @@ def daily(day: date | None = None, domain: str = "conus") -> Path:
     if day is None:
         day = due_day(load_domain(domain), runtime.flow_run.scheduled_start_time or now)
     check_day(day, now)
-    fetch(day, domain)
-    for other in advance_to(day, domain):
-        publish_day(other, domain, now)
-    path = publish_day(day, domain, now)
+    # A retry may come half an hour later, when another checkpoint is in use.
+    checkpoint = card_in_use(read_settings().checkpoint)
+    fetch(day, domain, checkpoint)
+    for other in advance_to(day, domain, checkpoint):
+        publish_day(other, domain, checkpoint, now)
+    path = publish_day(day, domain, checkpoint, now)
     report_day(day, domain, path)
     return path

@@ -1,6 +1,7 @@
-"""The commands of `msm` for whoever trains: train, crossval and evaluate."""
+"""The commands of `msm` for whoever trains: train, crossval, promote and evaluate."""
 
 import json
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,19 +77,53 @@ def crossval(
 
 
 @app.command()
+def promote(
+    card: Annotated[Path, typer.Argument(help="Card in the folder of the service's checkpoints.")],
+    work: Annotated[Path, typer.Option(help="Where msm crossval left the predictions.")] = WORK,
+    back: Annotated[
+        bool, typer.Option("--back", help="Go back to one that was in use, whatever the figures.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make maps with a checkpoint from now on, unless it is worse than the one in use."""
+    from msm.model.checkpoint import load_checkpoint
+    from msm.training.promote import go_back
+    from msm.training.promote import promote as run
+
+    now = datetime.now(UTC)
+    if back:
+        promotion = go_back(card, now)
+    else:
+        crossval = work / f"{load_checkpoint(card).card.name}-folds.json"
+        promotion = run(card, crossval, now)
+    if as_json:
+        typer.echo(promotion.model_dump_json())
+        return
+    typer.echo(f"{card}  {promotion.sha256}")
+    typer.echo(f"in use in {card.parent} since {promotion.promoted:%Y-%m-%d %H:%MZ}")
+    if found := promotion.comparison:
+        typer.echo(
+            f"ubRMSE at {found.n_sites} unseen sites {found.new:.4f} m3 m-3, before"
+            f" {found.old:.4f}: {found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+        )
+
+
+@app.command()
 def evaluate(
     sites: Annotated[Path, typer.Option(help="Folder with daily.parquet and stations.csv.")],
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Card of a checkpoint; the shipped one by default.")
+        Path | None,
+        typer.Option(help="Card, or folder with the one in use; the shipped one by default."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a checkpoint at sites; those that it learned from give no headline."""
     from msm.model.checkpoint import load_checkpoint
+    from msm.model.current import card_in_use
     from msm.training.evaluate import evaluate as run
     from msm.training.stations import read_stations
 
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(card_in_use(checkpoint))
     stations, _ = read_stations(sites)
     result = run(loaded, stations)
     if as_json:

@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     domain: str = "conus"
     """`conus`, `global`, or `box:SOUTH,NORTH,WEST,EAST`."""
     checkpoint: Path | None = None
-    """Weights file of a checkpoint; the shipped one where nothing is given."""
+    """Card of a checkpoint, or a folder of them of which `current.json` says which is in use; the
+    shipped one where nothing is given."""
     spin_up_days: Annotated[int, Field(ge=0, le=3660)] = 365
     """Days that a new chain runs before its first product; younger states are flagged."""
     state_days: Annotated[int, Field(ge=1)] = 14

@@ -35,6 +35,8 @@ def test_inspect_prints_json_for_a_machine(real_data):
         (("daily", "--date", "2999-01-01"), "2999-01-01 has not ended"),
         (("daily", "--date", "2016-06-03", "--domain", "mars"), "There is no domain 'mars'"),
         (("validate", "nothing.nc"), "1 of 1 files are not good"),
+        (("promote", "nothing.json"), "checkpoint nothing.json cannot be read"),
+        (("evaluate", "--sites", ".", "--checkpoint", "."), "no checkpoint in . is in use"),
         (("backfill", "2016-06-02", "2016-06-01"), "END 2016-06-01 lies before START 2016-06-02"),
         (("backfill", "2016-06-02", "2999-01-01"), "2999-01-01 has not ended"),
         (("fetch", "2016-06-02", "2016-06-01"), "END 2016-06-01 lies before START"),

@@ -3,13 +3,16 @@
 import glob
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from msm.model.current import card_in_use
 from msm.settings import Settings
+from tests.training_data import write_recipe, write_training_data
 
 DOCS = Path(__file__).parent.parent / "docs"
 BIN = Path(sys.executable).parent
@@ -62,6 +65,27 @@ def test_what_can_go_is_listed_and_removed(site):
     assert told[0] == "0.0 MB can go\n"
     assert told[1] == "0.0 MB removed\n"
     assert told[2] == "[]\n"
+
+
+def test_a_checkpoint_is_trained_promoted_and_replaced_and_one_goes_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSM_REAL_DATA", str(write_training_data(tmp_path / "data")))
+    for version, steps in (("1", 20), ("2", 40)):
+        shutil.move(write_recipe(tmp_path, version, steps), tmp_path / f"soil-{version}.toml")
+    *lines, by_prefect = commands("training.md")
+    told = {line: run(line, tmp_path) for line in lines[:-1]}
+    assert len(told) == 6
+    assert "12 unseen sites" in told["msm crossval soil-1.toml"]
+    assert "in use in checkpoints since" in told["msm promote checkpoints/soil-1.json"]
+    assert "ubRMSE at 12 unseen sites" in told["msm promote checkpoints/soil-2.json"]
+    assert card_in_use(tmp_path / "checkpoints").name == "soil-2.json"
+    assert lines[-1] == "msm promote checkpoints/soil-1.json --back"
+    assert "in use in checkpoints since" in run(lines[-1], tmp_path)
+    assert card_in_use(tmp_path / "checkpoints").name == "soil-1.json"
+
+    words = shlex.split(by_prefect)
+    assert words[:4] == ["prefect", "deployment", "run", "msm-training/training"]
+    given = {word.partition("=")[0] for word in words[5::2]}
+    assert given == {"recipe", "data", "checkpoints", "work"}
 
 
 def test_the_pages_of_other_operations_name_commands_that_tests_run():

@@ -97,7 +97,7 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(
             f"checkpoint {card_path} cannot be read ({error.strerror}: {error.filename}): give the"
-            " path of a .json card with its .safetensors file beside it"
+            " path of a .json card with its .safetensors file beside it, or of a folder of them"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -87,9 +87,16 @@ class Run:
 
 @contextmanager
 def open_run(settings: Settings) -> Iterator[Run]:
-    """Open what a run needs; the reading processes end with it."""
+    """Open what a run needs; the reading processes end with it.
+
+    A run keeps to the checkpoint that is in use when it begins, in all its processes: a day half
+    made with one and half with another would be no day of either.
+    """
+    from msm.model.current import card_in_use
+
+    pinned = settings.model_copy(update={"checkpoint": card_in_use(settings.checkpoint)})
     with Readers(settings.readers) as readers:
-        yield Run(settings, readers)
+        yield Run(pinned, readers)
 
 
 def check_day(day: date, now: datetime) -> None:

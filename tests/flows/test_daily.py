@@ -1,10 +1,13 @@
 """The shipped deployment on a real Prefect server, with a real worker."""
 
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
 from msm.archive import store
 from msm.archive.validate import validate
+from msm.model.checkpoint import SHIPPED, load_checkpoint
+from msm.model.current import Current, Promotion, write_current
 
 BOX = "box:38,39,-98.5,-97"
 DAY = datetime(2016, 6, 3, tzinfo=UTC).date()
@@ -13,10 +16,12 @@ DAY = datetime(2016, 6, 3, tzinfo=UTC).date()
 def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     prefect_server, fresh_sandbox, tmp_path
 ):
-    archive = tmp_path / "archive"
+    archive, checkpoints = tmp_path / "archive", tmp_path / "checkpoints"
+    use_shipped(checkpoints)
     environment = fresh_sandbox.environment() | {
         "MSM_WORK": str(tmp_path / "work"),
         "MSM_ARCHIVE": str(archive),
+        "MSM_CHECKPOINT": str(checkpoints),
         "MSM_SPIN_UP_DAYS": "0",
         "MSM_READERS": "1",
         "MSM_ARCHIVE_URL": "https://maps.example.org/sm/",
@@ -46,6 +51,24 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     assert "smap_granule | SMAP_L3_SM_P_E_20160603" in artifacts["msm-box-statistics"]
     address = f"https://maps.example.org/sm/{record.picture.relative_to(archive).as_posix()}"
     assert artifacts["msm-box-map"] == address
+
+
+def use_shipped(folder):
+    """Make a folder of checkpoints in which a copy of the shipped one is in use."""
+    folder.mkdir()
+    for file in (SHIPPED, SHIPPED.with_suffix(".safetensors")):
+        shutil.copy(file, folder)
+    shipped = load_checkpoint()
+    promotion = Promotion(
+        file=SHIPPED.name,
+        checkpoint=f"{shipped.card.name} {shipped.card.version}",
+        sha256=shipped.sha256,
+        promoted=datetime.now(UTC),
+        why="first",
+        replaced=None,
+        comparison=None,
+    )
+    write_current(folder, Current(promotions=(promotion,)))
 
 
 def scheduled_runs(prefect_server):
