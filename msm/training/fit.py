@@ -109,8 +109,9 @@ def fit(
         weight_decay=recipe.weight_decay,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n / recipe.steps))
-    for _ in range(recipe.steps):
-        drawn = [lesson.draw(rng) for lesson in lessons]
+    for step in range(recipe.steps):
+        taught = [each for each in lessons if step < each.recipe.until * recipe.steps]
+        drawn = [lesson.draw(rng) for lesson in taught]
         x = torch.cat([windows.x for windows in drawn])
         _disturb_(x, card, recipe)
         outputs, _ = network(x)
@@ -118,7 +119,7 @@ def fit(
         loss = torch.stack(
             [
                 lesson.loss(windows, part)
-                for lesson, windows, part in zip(lessons, drawn, parts, strict=True)
+                for lesson, windows, part in zip(taught, drawn, parts, strict=True)
             ]
         ).sum()
         optimiser.zero_grad()

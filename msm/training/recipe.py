@@ -37,6 +37,8 @@ class StreamRecipe(_Part):
     """Weight of its loss."""
     level_penalty: float | None = Field(default=None, gt=0)
     """Weight of the mean square of the places' own levels; no place has a level if not given."""
+    until: float = Field(default=1.0, gt=0, le=1)
+    """Share of the steps that it takes part in, from the first on: less than 1 is pretraining."""
 
 
 class Recipe(_Part):
@@ -84,6 +86,8 @@ class Recipe(_Part):
             raise ValueError("warm_up_days must be fewer than window_days")
         if getattr(self, self.published) is None:
             raise ValueError(f"published is {self.published!r}, but there is no [{self.published}]")
+        if all(stream.until < 1 for stream in self.streams.values()):
+            raise ValueError("until is less than 1 for each stream, so the last steps have none")
         return self
 
     @property
