@@ -14,10 +14,10 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy accuracy-page storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(READY): requirements.lock requirements-dev.lock pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
@@ -65,6 +65,14 @@ memory: $(READY)  ## measure how precisely the state must be kept, and what it r
 
 results: $(READY)  ## write docs/results.md from what replay, backfill, bench, second, global and memory measured
 	$(BIN)/python -m benchmarks.report
+
+accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run goes on
+	$(BIN)/python -m benchmarks.accuracy
+	$(MAKE) accuracy-page
+
+accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
+	$(BIN)/python -m benchmarks.accuracy_page
+	$(BIN)/python -m benchmarks.checkpoint_page
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
 	$(BIN)/python -m benchmarks.storage

@@ -20,7 +20,8 @@ TEMPLATE = Path("benchmarks/results.template.md")
 PAGE = Path("docs/results.md")
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table as Markdown."""
     head = list(head)
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -28,7 +29,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def replay_table(replay: dict[str, Any]) -> str:
     """Return the skill of the maps and the baselines."""
-    return _table(
+    return table(
         (f"{replay['first']}..{replay['last']}", "R", "RMSE", "ubRMSE", "bias", "cells", "days"),
         (
             (
@@ -77,7 +78,7 @@ def backfill_tables(made: dict[str, Any]) -> dict[str, Any]:
 
 def reading_table(reading: dict[str, Any]) -> str:
     """Return what reading costs, product by product."""
-    return _table(
+    return table(
         ("product", "MB", "msm, MB/s", "/ h5py", "whole file / h5py", "x xarray"),
         (
             (
@@ -106,11 +107,11 @@ def second_tables(second: dict[str, Any]) -> dict[str, str]:
     }
     skill = second["against SMAP, median over cells"]
     return {
-        "second_table": _table(
+        "second_table": table(
             ("SPL4SMGP minus NLDAS", *columns),
             ((name, *(f"{row[column]:.4g}" for column in columns)) for name, row in rows.items()),
         ),
-        "second_flags": _table(
+        "second_flags": table(
             ("made from", "status", "flagged `lower_tier`", "RMSE", "bias"),
             (
                 (
@@ -144,8 +145,8 @@ def global_tables(globe: dict[str, Any]) -> dict[str, str]:
 
     head = ("", "cells", *(f"{step}, s" for step in steps), "day, s", "s per million", "GiB")
     return {
-        "global_table": _table(head, (row(*day) for day in globe["one global day"].items())),
-        "cells_table": _table(head, (row(*day) for day in globe["against cells"].items())),
+        "global_table": table(head, (row(*day) for day in globe["one global day"].items())),
+        "cells_table": table(head, (row(*day) for day in globe["against cells"].items())),
     }
 
 
@@ -154,7 +155,7 @@ def memory_tables(memory: dict[str, Any]) -> dict[str, str]:
     columns = ("root mean square", "99 % within", "largest")
     return {
         "memory_cells": str(memory["cells"]),
-        "precision_table": _table(
+        "precision_table": table(
             ("state kept in", "bytes a cell", *columns, "after 30 days: rms"),
             (
                 (
@@ -166,7 +167,7 @@ def memory_tables(memory: dict[str, Any]) -> dict[str, str]:
                 for name, row in memory["precision"].items()
             ),
         ),
-        "overlap_table": _table(
+        "overlap_table": table(
             ("days", *columns),
             (
                 (days, *(f"{row[column]:.4f}" for column in columns))
@@ -182,7 +183,7 @@ def many_days_table(many: dict[str, Any]) -> dict[str, Any]:
     return {
         "many_days": many["days"],
         "many_rate": many["days a minute"]["2"],
-        "many_table": _table(
+        "many_table": table(
             ("workers", "s a day", "days a minute"),
             (
                 (workers, f"{seconds:.2f}", f"{many['days a minute'][workers]:.0f}")
@@ -209,7 +210,7 @@ def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
     columns = ("root mean square", "largest")
     ways = {name: row for name, row in inference["precision"].items() if name != "cells"}
     return {
-        "share_table": _table(
+        "share_table": table(
             ("network", "step, GFLOP/s", "sgemm, GFLOP/s", "share"),
             (
                 (
@@ -225,7 +226,7 @@ def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
         "window_seconds": inference["window"]["window of 365 days, s"],
         "times_window": inference["window"]["times as fast"],
         "reduced_cells": inference["precision"]["cells"],
-        "reduced_table": _table(
+        "reduced_table": table(
             ("precision", *(f"{days} days: {name}" for days in (30, 365) for name in columns)),
             (
                 (
@@ -306,7 +307,7 @@ def page(
         **replay["cost"],
         **backfill_tables(backfill),
         reading_table=reading_table(bench["reading"]),
-        regridding_table=_table(
+        regridding_table=table(
             ("", "s"), ((name, f"{s:.2f}") for name, s in regridding["seconds"].items())
         ),
         times_xarray_regrid=regridding["times as fast as xarray-regrid"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.capacity import Costs, Link, capacity, kept, most_workers
-from benchmarks.report import BUILD, _table
+from benchmarks.report import BUILD, table
 from benchmarks.storage import RESULT as STORAGE
 from msm.settings import Settings
 
@@ -94,7 +94,7 @@ def first_map(costs: Costs, row: dict[str, float], settings: Settings) -> dict[s
         "first_gb": size / 1e9,
         "connections": settings.connections,
         "seconds_a_file": SECONDS_A_FILE,
-        "first_table": _table(("Mbit/s", "minutes", "what decides"), lines),
+        "first_table": table(("Mbit/s", "minutes", "what decides"), lines),
         "first_forcing_minutes": days * costs.forcing / 60,
         "first_run_minutes": days * costs.run / 60,
     }
@@ -120,7 +120,7 @@ def bytes_table(storage: dict[str, Any], settings: Settings) -> str:
                     f"{left[kind] / 1e9:.3g}",
                 )
             )
-    return _table(("", "kind", "MB a day", "GB made a year", "keeps, GB"), rows)
+    return table(("", "kind", "MB a day", "GB made a year", "keeps, GB"), rows)
 
 
 def kept_table(storage: dict[str, Any], settings: Settings) -> str:
@@ -144,7 +144,7 @@ def kept_table(storage: dict[str, Any], settings: Settings) -> str:
                     f"{sum(left.values()) / 1e9:.3g}",
                 )
             )
-    return _table(("", "granules", "forcing", "states", "archive", "all"), rows)
+    return table(("", "granules", "forcing", "states", "archive", "all"), rows)
 
 
 def decade_table(costs: dict[str, Costs], step_on_gpu: dict[str, float] | None) -> str:
@@ -159,7 +159,7 @@ def decade_table(costs: dict[str, Costs], step_on_gpu: dict[str, float] | None) 
             for domain, cost in costs.items()
         )
         rows.append((name, *(f"{each.hours:.1f} ({each.bound})" for each in made)))
-    return _table(("", *costs), rows)
+    return table(("", *costs), rows)
 
 
 def fetched_table(costs: dict[str, Costs], settings: Settings) -> str:
@@ -169,7 +169,7 @@ def fetched_table(costs: dict[str, Costs], settings: Settings) -> str:
     for link in links:
         made = (capacity(cost, DECADE, FETCHING, link) for cost in costs.values())
         rows.append((f"{link.megabits}", *(f"{each.hours:.1f} ({each.bound})" for each in made)))
-    return _table(("Mbit/s", *costs), rows)
+    return table(("Mbit/s", *costs), rows)
 
 
 def stops(costs: dict[str, Costs]) -> str:
@@ -190,7 +190,7 @@ def page(storage: dict[str, Any], bench: dict[str, Any], globe: dict[str, Any]) 
     many = bench["many CONUS days"]
     return TEMPLATE.read_text().format(
         **first_map(costs["conus"], source(storage, "conus")[1], settings),
-        unit_table=_table(
+        unit_table=table(
             ("", "forcing", "forcing to file", "of which the step", "granules", "MB"),
             (
                 (

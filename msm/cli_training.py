@@ -4,11 +4,14 @@ import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from msm.training.crossval import Predicted
 
 app = typer.Typer()
 
@@ -22,6 +25,9 @@ DataOption = Annotated[
 WorkOption = Annotated[Path, typer.Option(help="Where finished fits lie, to go on from.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Fits side by side; one a processor by default.")
+]
+PicturesOption = Annotated[
+    Path | None, typer.Option(help="Folder for pictures of where, when and how sure.")
 ]
 WORK = Path("build/training")
 
@@ -58,6 +64,7 @@ def crossval(
     split: Annotated[SplitName, typer.Option(help="What is held out.")] = SplitName.folds,
     work: WorkOption = WORK,
     workers: Workers = None,
+    pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
     """Fit a recipe without a part of the places or years, and score it there."""
@@ -69,11 +76,14 @@ def crossval(
     written = read_recipe(Path(recipe))
     predicted, result = run(written, read_data(data), Split(split.value), work / "fits", workers)
     path = save(predicted, result, work)
+    title = f"{written.recipe.name}, {split}"
+    drawn = _drawn(predicted, result, title, pictures)
     if as_json:
         typer.echo(json.dumps(result))
         return
-    _tell(result, f"{written.recipe.name}, {split}")
-    typer.echo(str(path))
+    _tell(result, title)
+    for made in (path, *drawn):
+        typer.echo(str(made))
 
 
 @app.command()
@@ -115,6 +125,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Card, or folder with the one in use; the shipped one by default."),
     ] = None,
+    pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
     """Score a checkpoint at sites; those that it learned from give no headline."""
@@ -125,15 +136,30 @@ def evaluate(
 
     loaded = load_checkpoint(card_in_use(checkpoint))
     stations, _ = read_stations(sites)
-    result = run(loaded, stations)
+    unseen, result = run(loaded, stations)
+    title = f"{loaded.card.name} {loaded.card.version}"
+    drawn = _drawn(unseen, result, title, pictures)
     if as_json:
         typer.echo(json.dumps(result))
         return
-    _tell(result, f"{loaded.card.name} {loaded.card.version}")
+    _tell(result, title)
+    for made in drawn:
+        typer.echo(str(made))
+    if pictures and not drawn:
+        typer.echo("No picture: no unseen site has enough days to be scored.")
     if learned := result["seen"]["n_sites"]:
         typer.echo(
             f"{learned} more sites were learned from: their figures (--json) say nothing of others."
         )
+
+
+def _drawn(
+    predicted: "Predicted", result: dict[str, Any], title: str, folder: Path | None
+) -> list[Path]:
+    """Draw the pictures, where a folder is given for them."""
+    from msm.training.pictures import draw
+
+    return draw(predicted, result, title, folder) if folder else []
 
 
 def _tell(result: dict[str, Any], title: str) -> None:

@@ -1,12 +1,12 @@
 """Cross-validate a recipe: fit it without a part of the places, and score it there."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from msm.training.ensemble import plan
 from msm.training.fits import code_sha256, fit_all
 from msm.training.hindcast import hindcast
 from msm.training.metrics import Days
-from msm.training.protocol import Protocol, deal, protocol, region_of
+from msm.training.protocol import deal, protocol, region_of
 from msm.training.recipe import RecipeError, WrittenRecipe
 from msm.training.samples import Samples
 from msm.training.scores import evaluation
@@ -50,18 +50,39 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What a recipe says of places that its fits have not seen, and the truth there.
+    """What is said of places or days that nothing was learned from, and the truth there.
 
-    Arrays have the shape (n_site, n_day); m3 m-3, NaN where there is none.
+    The last three have the shape (n_site, n_day); m3 m-3, NaN where there is none.
     """
 
     names: tuple[str, ...]
     part: tuple[str, ...]
     """Name of the part that each site was held out in."""
+    lat: npt.NDArray[np.float64]
+    lon: npt.NDArray[np.float64]
+    """Degrees, shape (n_site,)."""
     days: Days
     truth: Floats
     soil_moisture: Floats
     uncertainty: Floats
+    """Standard deviation of the error of `soil_moisture`."""
+
+    def at(self, sites: npt.NDArray[np.bool_]) -> Self:
+        """Return a selection of the sites, by mask."""
+
+        def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(np.array(values, str)[sites].tolist())
+
+        return replace(
+            self,
+            names=chosen(self.names),
+            part=chosen(self.part),
+            lat=self.lat[sites],
+            lon=self.lon[sites],
+            truth=self.truth[sites],
+            soil_moisture=self.soil_moisture[sites],
+            uncertainty=self.uncertainty[sites],
+        )
 
 
 def crossval(
@@ -93,31 +114,19 @@ def crossval(
     RecipeError
         If the recipe learns from what the split tests, or gives nothing that it could be tested on.
     """
-    rules = protocol()
-    tested = _tested(recipe, data, split, rules)
-    parts = list(_parts(data, split, rules))
-    plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in parts]
+    _refuse_what_is_tested(recipe, split)
+    tested, held_out = tested_places(data, split), list(parts(data, split))
+    plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in held_out]
     weights = iter(fit_all([job for each in plans for job in each.jobs], folder, workers))
     soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
-    names = np.empty(tested.n_cell, object)
     factors = {}
-    for part, each in zip(parts, plans, strict=True):
+    for part, each in zip(held_out, plans, strict=True):
         checkpoint = each.finish([next(weights) for _ in each.jobs])
         found = hindcast(checkpoint, tested.at(part.held_out))
         soil_moisture[part.held_out] = found.soil_moisture
         uncertainty[part.held_out] = found.uncertainty
-        names[part.held_out] = part.name
         factors[part.name] = checkpoint.card.uncertainty.aleatoric
-    first, last = _scored(split, rules)
-    scored = (tested.days >= np.datetime64(first)) & (tested.days <= np.datetime64(last))
-    predicted = Predicted(
-        names=_names(tested),
-        part=tuple(names.tolist()),
-        days=tested.days[scored],
-        truth=tested.target[:, scored],
-        soil_moisture=soil_moisture[:, scored],
-        uncertainty=uncertainty[:, scored],
-    )
+    predicted = as_predicted(tested, held_out, split, soil_moisture, uncertainty)
     return predicted, score(predicted, split) | {
         "recipe": recipe.recipe.name,
         "recipe_sha256": recipe.sha256,
@@ -131,23 +140,24 @@ def score(predicted: Predicted, split: Split) -> dict[str, Any]:
     """Evaluate a prediction of a split by the protocol, with and without the level jumpers."""
     rules = protocol()
 
-    def evaluated(keep: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    def evaluated(sites: Predicted) -> dict[str, Any]:
         return evaluation(
-            [name for name, kept in zip(predicted.names, keep, strict=True) if kept],
-            predicted.soil_moisture[keep],
-            predicted.truth[keep],
-            predicted.days,
-            predicted.uncertainty[keep],
+            sites.names,
+            sites.soil_moisture,
+            sites.truth,
+            sites.days,
+            sites.uncertainty,
             min_days=1 if split == Split.satellite else rules.scoring.min_days,
             anomalies=rules.anomaly_rules,
         )
 
-    whole = evaluated(np.ones(len(predicted.names), bool))
+    whole = evaluated(predicted)
     part_of = dict(zip(predicted.names, predicted.part, strict=True))
     for site in whole["sites"]:
         site["part"] = part_of[site["name"]]
     steady = ~np.isin(predicted.names, rules.level_jumpers.stations)
-    return {"split": split.value} | whole | {"median_without_jumpers": evaluated(steady)["median"]}
+    without_jumpers = evaluated(predicted.at(steady))["median"]
+    return {"split": split.value} | whole | {"median_without_jumpers": without_jumpers}
 
 
 def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:
@@ -175,32 +185,17 @@ def load(path: Path) -> tuple[Predicted, dict[str, Any]]:
     return Predicted(names=names, part=part, **arrays), json.loads(path.read_text())
 
 
-def _tested(recipe: WrittenRecipe, data: Data, split: Split, rules: Protocol) -> Samples:
-    """Return the places that the split tests, from the first day that their state is filled."""
-    wanted, year = recipe.recipe, rules.satellite
-    if split != Split.satellite:
-        first = data.ground.days[0].astype(date)
-        return data.ground.between(first, rules.scoring.last)
-    if wanted.published != "satellite":
-        raise RecipeError(f"recipe {wanted.name} publishes {wanted.published}, not satellite")
-    for name, stream in wanted.streams.items():
-        if stream.last > year.train_last:
-            raise RecipeError(
-                f"recipe {wanted.name} learns from {name} until {stream.last}, and the test begins"
-                f" on {year.test_first}: let it end on {year.train_last}"
-            )
-    return data.satellite.between(year.train_first, year.test_last)
-
-
-def _scored(split: Split, rules: Protocol) -> tuple[date, date]:
-    """Return the first and last day that count."""
+def tested_places(data: Data, split: Split) -> Samples:
+    """Return the places that a split tests, from the first day that their state is filled."""
+    rules = protocol()
     if split == Split.satellite:
-        return rules.satellite.test_first, rules.satellite.test_last
-    return rules.scoring.first, rules.scoring.last
+        return data.satellite.between(rules.satellite.train_first, rules.satellite.test_last)
+    return data.ground.between(data.ground.days[0].astype(date), rules.scoring.last)
 
 
-def _parts(data: Data, split: Split, rules: Protocol) -> Iterator[Part]:
-    ground = data.ground
+def parts(data: Data, split: Split) -> Iterator[Part]:
+    """Give the parts of a split; each of the tested places is held out in one of them."""
+    rules, ground = protocol(), data.ground
     if split == Split.satellite:
         yield Part("all", ground, data.satellite, np.ones(data.satellite.n_cell, bool))
         return
@@ -212,6 +207,66 @@ def _parts(data: Data, split: Split, rules: Protocol) -> Iterator[Part]:
     for name in sorted(set(label.tolist())):
         held_out = label == name
         yield Part(name, ground.at(~held_out), data.satellite, held_out)
+
+
+def as_predicted(
+    tested: Samples,
+    held_out: Sequence[Part],
+    split: Split,
+    soil_moisture: npt.NDArray[np.floating],
+    uncertainty: npt.NDArray[np.floating],
+) -> Predicted:
+    """Put what is said of all days of the tested places beside the truth, on the days that count.
+
+    Parameters
+    ----------
+    tested : Samples
+        As `tested_places` gives them.
+    held_out : sequence of Part
+        All parts of the split.
+    split : Split
+    soil_moisture, uncertainty : ndarray, broadcastable to (n_site, n_day)
+        On the days of `tested`, m3 m-3.
+    """
+    first, last = _scored(split)
+    scored = (tested.days >= np.datetime64(first)) & (tested.days <= np.datetime64(last))
+    shape = tested.target.shape
+    part = np.empty(tested.n_cell, object)
+    for each in held_out:
+        part[each.held_out] = each.name
+    return Predicted(
+        names=_names(tested),
+        part=tuple(part.tolist()),
+        lat=tested.lat,
+        lon=tested.lon,
+        days=tested.days[scored],
+        truth=tested.target[:, scored],
+        soil_moisture=np.broadcast_to(soil_moisture, shape)[:, scored].astype(np.float32),
+        uncertainty=np.broadcast_to(uncertainty, shape)[:, scored].astype(np.float32),
+    )
+
+
+def _refuse_what_is_tested(recipe: WrittenRecipe, split: Split) -> None:
+    """Refuse a recipe that learns from the year that is tested, or says nothing of it."""
+    if split != Split.satellite:
+        return
+    wanted, year = recipe.recipe, protocol().satellite
+    if wanted.published != "satellite":
+        raise RecipeError(f"recipe {wanted.name} publishes {wanted.published}, not satellite")
+    for name, stream in wanted.streams.items():
+        if stream.last > year.train_last:
+            raise RecipeError(
+                f"recipe {wanted.name} learns from {name} until {stream.last}, and the test begins"
+                f" on {year.test_first}: let it end on {year.train_last}"
+            )
+
+
+def _scored(split: Split) -> tuple[date, date]:
+    """Return the first and last day that count."""
+    rules = protocol()
+    if split == Split.satellite:
+        return rules.satellite.test_first, rules.satellite.test_last
+    return rules.scoring.first, rules.scoring.last
 
 
 def _names(samples: Samples) -> tuple[str, ...]:

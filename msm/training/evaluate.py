@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from msm.model.checkpoint import Checkpoint
+from msm.training.crossval import Predicted
 from msm.training.hindcast import hindcast
 from msm.training.protocol import protocol
 from msm.training.samples import SamplesError
@@ -13,7 +13,7 @@ from msm.training.scores import evaluation
 from msm.training.stations import Stations
 
 
-def evaluate(checkpoint: Checkpoint, stations: Stations) -> dict[str, Any]:
+def evaluate(checkpoint: Checkpoint, stations: Stations) -> tuple[Predicted, dict[str, Any]]:
     """Score a checkpoint by the protocol.
 
     Parameters
@@ -24,10 +24,12 @@ def evaluate(checkpoint: Checkpoint, stations: Stations) -> dict[str, Any]:
 
     Returns
     -------
+    Predicted
+        At the sites that the checkpoint has not seen; there may be none.
     dict
-        As `msm.training.scores.evaluation` gives it, of the sites that the checkpoint has not
-        seen; and under ``seen`` the number and the figures of those that it learned from. These
-        have no medians: what was learned by heart says nothing of another place.
+        As `msm.training.scores.evaluation` gives it, of these sites; and under ``seen`` the number
+        and the figures of those that it learned from. These have no medians: what was learned by
+        heart says nothing of another place.
 
     Raises
     ------
@@ -45,17 +47,27 @@ def evaluate(checkpoint: Checkpoint, stations: Stations) -> dict[str, Any]:
         )
     found = hindcast(checkpoint, stations)
     seen = np.isin(stations.names, checkpoint.card.training.stations)
+    predicted = Predicted(
+        names=tuple(stations.names.tolist()),
+        part=tuple(np.where(seen, "seen", "unseen").tolist()),
+        lat=stations.lat,
+        lon=stations.lon,
+        days=stations.days[scored],
+        truth=stations.target[:, scored],
+        soil_moisture=found.soil_moisture[:, scored],
+        uncertainty=found.uncertainty[:, scored],
+    )
 
-    def of(which: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    def of(sites: Predicted) -> dict[str, Any]:
         return evaluation(
-            stations.names[which].tolist(),
-            found.soil_moisture[which][:, scored],
-            stations.target[which][:, scored],
-            stations.days[scored],
-            found.uncertainty[which][:, scored],
+            sites.names,
+            sites.soil_moisture,
+            sites.truth,
+            sites.days,
+            sites.uncertainty,
             min_days=rules.scoring.min_days,
             anomalies=rules.anomaly_rules,
         )
 
-    learned = of(seen)
-    return of(~seen) | {"seen": {key: learned[key] for key in ("n_sites", "sites")}}
+    unseen, learned = predicted.at(~seen), of(predicted.at(seen))
+    return unseen, of(unseen) | {"seen": {key: learned[key] for key in ("n_sites", "sites")}}

@@ -96,23 +96,39 @@ def uncertainty_scores(
     sigma : array_like, broadcastable to (n_site, n_day)
         Standard deviation of the error, units of the prediction; NaN where there is none.
     """
-    p, t, both = on_common_days(prediction, truth)
-    spread = np.broadcast_to(np.asarray(sigma, np.float64), p.shape)
-    if (spread < 0).any():
-        raise ValueError("a standard deviation is negative")
-    there = both & np.isfinite(spread)
-    spread = np.where(there, spread, 0.0)
-
-    def coverage(level: float) -> Values:
-        inside = np.abs(t - p) <= ndtri((1 + level) / 2) * spread
-        return site_mean(inside.astype(np.float64), there)
-
+    p, t, spread, there = _with_spread(prediction, truth, sigma)
+    coverage50, coverage90 = coverage(prediction, truth, sigma, (0.5, 0.9))
     return UncertaintyScores(
         n=there.sum(axis=1),
         crps=site_mean(normal_crps(p, spread, t), there),
-        coverage50=coverage(0.5),
-        coverage90=coverage(0.9),
+        coverage50=coverage50,
+        coverage90=coverage90,
     )
+
+
+def coverage(
+    prediction: npt.ArrayLike, truth: npt.ArrayLike, sigma: npt.ArrayLike, levels: Sequence[float]
+) -> Values:
+    """Return the share of days whose truth lies inside the central interval of each level.
+
+    Parameters
+    ----------
+    prediction, truth : array_like, shape (n_site, n_day)
+        NaN where there is none.
+    sigma : array_like, broadcastable to (n_site, n_day)
+        Standard deviation of the error, units of the prediction; NaN where there is none.
+    levels : sequence of float
+        What each interval is said to hold, between 0 and 1.
+
+    Returns
+    -------
+    ndarray, shape (n_level, n_site)
+        NaN for a site without a day.
+    """
+    p, t, spread, there = _with_spread(prediction, truth, sigma)
+    error = np.abs(t - p)
+    inside = (error <= ndtri((1 + level) / 2) * spread for level in levels)
+    return np.stack([site_mean(days.astype(np.float64), there) for days in inside])
 
 
 def share_within(figure: Values, low: float, high: float) -> float:
@@ -217,6 +233,18 @@ def evaluation(
             for site, name in enumerate(kept_names)
         ],
     }
+
+
+def _with_spread(
+    prediction: npt.ArrayLike, truth: npt.ArrayLike, sigma: npt.ArrayLike
+) -> tuple[Values, Values, Values, npt.NDArray[np.bool_]]:
+    """Return prediction, truth and spread, 0 where one is missing, and where all are there."""
+    p, t, both = on_common_days(prediction, truth)
+    spread = np.broadcast_to(np.asarray(sigma, np.float64), p.shape)
+    if (spread < 0).any():
+        raise ValueError("a standard deviation is negative")
+    there = both & np.isfinite(spread)
+    return p, t, np.where(there, spread, 0.0), there
 
 
 def _number(value: float) -> float | None:

@@ -19,8 +19,10 @@ def checkpoint() -> Checkpoint:
 
 
 def test_seen_and_unseen_sites_are_told_apart(checkpoint: Checkpoint):
-    result = evaluate(checkpoint, stations())
+    unseen, result = evaluate(checkpoint, stations())
     assert result["n_sites"] == 20
+    assert unseen.names == tuple(f"XX_Place_{number}" for number in range(10, 30))
+    assert unseen.truth.shape == unseen.soil_moisture.shape == (20, unseen.days.size)
     assert {site["name"] for site in result["seen"]["sites"]} == {
         f"XX_Place_{number}" for number in range(10)
     }
@@ -29,7 +31,8 @@ def test_seen_and_unseen_sites_are_told_apart(checkpoint: Checkpoint):
 
 
 def test_sites_that_were_all_seen_give_no_headline(checkpoint: Checkpoint):
-    result = evaluate(checkpoint, stations().at(np.arange(10)))
+    unseen, result = evaluate(checkpoint, stations().at(np.arange(10)))
+    assert unseen.names == ()
     assert result["n_sites"] == 0
     assert set(result["median"].values()) == {None}
     assert result["coverage90"] is None

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from msm.training.metrics import AnomalyRules, anomaly_r, site_metrics
 from msm.training.scores import (
+    coverage,
     evaluation,
     normal_crps,
     paired_difference,
@@ -74,6 +75,18 @@ def test_a_right_sigma_covers_what_it_says():
     assert found.pooled(found.coverage90) == pytest.approx(0.9, abs=0.01)
     # The mean score of a calibrated normal is sigma / sqrt(pi).
     assert found.crps.mean() == pytest.approx(0.04 / np.sqrt(np.pi), rel=0.02)
+
+
+def test_coverage_of_any_level_is_that_of_the_scores():
+    rng = np.random.default_rng(4)
+    truth, sigma = rng.normal(0, 1, (3, 4000)), np.array([[0.5], [1.0], [2.0]])
+    truth[0, :100] = np.nan
+    found = coverage(np.zeros_like(truth), truth, sigma, (0.5, 0.7, 0.9))
+    scores = uncertainty_scores(np.zeros_like(truth), truth, sigma)
+    np.testing.assert_array_equal(found[0], scores.coverage50)
+    np.testing.assert_array_equal(found[2], scores.coverage90)
+    expected = 2 * norm.cdf(norm.ppf(0.85) * sigma[:, 0]) - 1
+    np.testing.assert_allclose(found[1], expected, atol=0.03)
 
 
 def test_a_negative_sigma_is_refused():

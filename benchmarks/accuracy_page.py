@@ -1,0 +1,294 @@
+"""Write docs/accuracy.md from what docs/accuracy keeps: `make accuracy-page`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.accuracy import COST, FOUND, IMAGES
+from benchmarks.report import table
+from msm.training.comparison import PAIRED
+from msm.training.crossval import Split
+from msm.training.protocol import protocol
+
+PAGE = Path("docs/accuracy.md")
+
+FIGURES = ("R", "R_anomaly", "RMSE", "ubRMSE", "bias", "KGE")
+HIGHER_IS_BETTER = ("R", "R_anomaly")
+
+HEAD = """# Accuracy where it has never been
+
+Made by `make accuracy-page` from the files in [docs/accuracy](accuracy), which `make accuracy`
+writes. Do not edit.
+"""
+
+
+class Section(NamedTuple):
+    """What the page says of a split."""
+
+    title: str
+    what: str
+
+
+SECTIONS = {
+    Split.folds: Section(
+        "Stations that were not learned from",
+        "The stations are dealt out into {folds} folds, those nearer than {together:.0f} km to one"
+        " another together. A recipe is fitted {folds} times, each time without one fold, and"
+        " predicts that fold from the stations' own weather.",
+    ),
+    Split.regions: Section(
+        "Regions that were not learned from",
+        "The stations of each of NOAA's nine climate regions are left out as a whole, and"
+        " predicted by what learned from the stations of the others.",
+    ),
+    Split.satellite: Section(
+        "The next year of the satellite",
+        "Recipes that learn until {train_last} predict SMAP of {test_first} to {test_last} at the"
+        " {cells} cells of 36 km, all of which they have seen in the year before: what is new is"
+        " the time, not the place. hydroDL's predictions were trained on the same year; the"
+        " climatology is each cell's own, of that year. Persistence repeats the newest retrieval"
+        " that is at least so many days old, however old. The recipes with data integration"
+        " (`integration-1` to `-3`) are given the newest retrieval of that least age, of the tested"
+        " year too, so they are to be held against persistence of the same age.",
+    ),
+}
+
+
+def page(found: Path) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    found
+        Folder with what `benchmarks.accuracy` keeps. What it lacks is named as not measured.
+    """
+    rules = protocol()
+    facts = {"folds": rules.folds.number, "together": rules.folds.together_km}
+    facts |= rules.satellite.model_dump()
+    parts = [HEAD, *_intro()]
+    for split, section in SECTIONS.items():
+        parts.append(f"## {section.title}\n\n{wrapped(section.what.format(**facts))}\n")
+        compared = read(found / f"compared-{split}.json")
+        if compared is None:
+            parts.append(f"Not measured yet: `compared-{split}.json` is not there.\n")
+        else:
+            parts += _section(found, split, compared)
+    return "\n".join([*parts, *_cost(found), *_provenance(found)])
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Read a result; None where it is not there."""
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def crossvalidations(found: Path) -> dict[str, dict[str, Any]]:
+    """Return what was cross-validated, by recipe and split as the files are named."""
+    known = {path.stem: json.loads(path.read_text()) for path in sorted(found.glob("*.json"))}
+    return {name: result for name, result in known.items() if "recipe_sha256" in result}
+
+
+def command(result: Mapping[str, Any]) -> str:
+    """Return the command that made a cross-validation."""
+    return f"msm crossval {result['recipe']} --split {result['split']} --data FOLDER"
+
+
+def own_figures(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the figures of cross-validations, on all site-days of each."""
+    return table(
+        ("", "sites", *FIGURES, "inside 90 %", "sites with 80-97 %"),
+        (
+            (
+                name,
+                str(result["n_sites"]),
+                *(_figure(figure, result["median"][figure]) for figure in FIGURES),
+                _figure("R", result["coverage90"]),
+                _figure("R", result["share_sites_80_97"]),
+            )
+            for name, result in results.items()
+        ),
+    )
+
+
+def part_figures(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the medians of each fold or region."""
+    return table(
+        ("part", "sites", *FIGURES),
+        (
+            (name, str(row["n_sites"]), *(_figure(figure, row[figure]) for figure in FIGURES))
+            for name, row in parts.items()
+        ),
+    )
+
+
+def not_better(differences: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say of each pair where its interval does not lie on the better side, all sites."""
+    for pair in differences:
+        worse, unsure = [], []
+        for figure, found in pair["figures"].items():
+            sign = 1 if figure in HIGHER_IS_BETTER else -1
+            low, high = sorted((sign * found["low"], sign * found["high"]))
+            if low <= 0:
+                (worse if high < 0 else unsure).append(f"{figure} {_difference(figure, found)}")
+        told = [
+            f"{how} in {', '.join(figures)}"
+            for how, figures in (("worse", worse), ("not shown to be better", unsure))
+            if figures
+        ]
+        if told:
+            yield f"{pair['first']} beside {pair['second']}: {'; '.join(told)}."
+
+
+def wrapped(text: str) -> str:
+    """Return prose in lines that a difference can be read of."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _intro() -> Iterator[str]:
+    rules = protocol()
+    scoring, anomaly, bootstrap = rules.scoring, rules.anomaly, rules.bootstrap
+    yield wrapped(
+        "How it is measured was fixed before the first fit that it judges and stands in"
+        " [protocol.toml](../msm/training/protocol.toml). R and the errors (m3 m-3) are medians"
+        ' over sites; "inside 90 %" is the share of all site-days whose truth lies in the 90 %'
+        " interval of the uncertainty. Paired differences are medians over sites of the first minus"
+        f" the second, in brackets the {100 * bootstrap.level:.0f} % interval of"
+        f" {bootstrap.resamples:,} bootstrap samples of the sites; between neighbours it is too"
+        " narrow."
+    )
+    yield ""
+    yield wrapped(
+        f"At stations the days of {scoring.first} to {scoring.last} are scored that are unfrozen"
+        " and have a soil moisture of 0.001 to 0.6 m3 m-3 and known weather, where a station has"
+        f" {scoring.min_days} of them. Anomalies are departures from a site's mean year"
+        f" ({anomaly.window_days} days wide, {anomaly.min_years} years or more). A recipe that"
+        " learns from SMAP as well keeps the cells about the stations that are left out, as the"
+        f" product has them everywhere. Level jumpers are the {len(rules.level_jumpers.stations)}"
+        " stations whose soil moisture changes its level."
+    )
+    yield ""
+
+
+def _section(found: Path, split: Split, compared: Mapping[str, Any]) -> Iterator[str]:
+    networks = compared["networks"]
+    results = {name: read(found / f"{name}-{split}.json") for name in networks}
+    there = {name: result for name, result in results.items() if result is not None}
+    commands = ", ".join(f"`{command(result)}`" for result in there.values())
+    yield f"Each recipe by itself, on all its site-days ({commands}):\n"
+    yield own_figures(there) + "\n"
+    yield (
+        f"All at the same {compared['n_sites']} sites on the same {compared['site_days']:,}"
+        " site-days (`make accuracy`):\n"
+    )
+    yield _same_days(compared) + "\n"
+    yield "Paired differences (`make accuracy`):\n"
+    yield _paired(compared["differences"]) + "\n"
+    if lines := list(not_better(compared["differences"])):
+        yield "What did not help, or was not shown to:\n"
+        yield "\n".join(f"- {line}" for line in lines) + "\n"
+    first = networks[0]
+    if len(parts := compared["scores"][first]["parts"]) > 1:
+        yield f"{first}, part by part:\n"
+        yield part_figures(parts) + "\n"
+    stem = f"{first}-{split}"
+    for name, words in (
+        ("skill", "R at each site"),
+        ("series", "The sites with the highest, the median and the lowest R"),
+        ("calibration", "Calibration of the uncertainty"),
+    ):
+        yield f"![{words}, {first}](images/{IMAGES.name}/{stem}-{name}.png)\n"
+
+
+def _same_days(compared: Mapping[str, Any]) -> str:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, scores in compared["scores"].items():
+            whole, steady = scores["median"], scores["median_without_jumpers"]
+            yield name, *(_figure(figure, whole[figure]) for figure in FIGURES)
+            if steady != whole:
+                yield (
+                    f"{name}, without level jumpers",
+                    *(_figure(figure, steady[figure]) for figure in FIGURES),
+                )
+
+    return table(("", *FIGURES), rows())
+
+
+def _paired(differences: Sequence[Mapping[str, Any]]) -> str:
+    shown = [figure for figure in PAIRED if any(figure in pair["figures"] for pair in differences)]
+
+    def row(pair: Mapping[str, Any], figures: Mapping[str, Any], note: str) -> tuple[str, ...]:
+        cells = (
+            _difference(figure, figures[figure]) if figure in figures else "-" for figure in shown
+        )
+        return f"{pair['first']} minus {pair['second']}{note}", *cells
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for pair in differences:
+            whole = pair["figures"]
+            steady = {figure: each["without_jumpers"] for figure, each in whole.items()}
+            yield row(pair, whole, "")
+            if any(steady[figure]["n_sites"] != whole[figure]["n_sites"] for figure in whole):
+                yield row(pair, steady, ", without level jumpers")
+
+    return table(("", *shown), rows())
+
+
+def _cost(found: Path) -> Iterator[str]:
+    costs = read(found / COST)
+    if costs:
+        yield "## What it took\n"
+        yield "The last run of `make accuracy` that fitted something of each:\n"
+        yield (
+            table(
+                ("", "fits", "minutes", "processors"),
+                (
+                    (name, str(cost["fits"]), f"{cost['minutes']:.1f}", str(cost["processors"]))
+                    for name, cost in costs.items()
+                ),
+            )
+            + "\n"
+        )
+
+
+def _provenance(found: Path) -> Iterator[str]:
+    results = crossvalidations(found)
+    if results:
+        yield "## What it stands on\n"
+        yield "SHA-256, the first twelve digits; the files have all of them:\n"
+        keys = ("recipe_sha256", "data_sha256", "code_sha256")
+        yield (
+            table(
+                ("", "recipe", "data", "code of the fit"),
+                ((name, *(result[key][:12] for key in keys)) for name, result in results.items()),
+            )
+            + "\n"
+        )
+
+
+def _difference(figure: str, found: Mapping[str, Any]) -> str:
+    middle, low, high = (_signed(figure, found[key]) for key in ("median", "low", "high"))
+    return f"{middle} [{low}, {high}]"
+
+
+def _signed(figure: str, value: float) -> str:
+    return f"{value:+.3f}" if figure in HIGHER_IS_BETTER else f"{value:+.4f}"
+
+
+def _figure(figure: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if figure == "bias":
+        return f"{value:+.4f}"
+    return f"{value:.4f}" if figure in ("RMSE", "ubRMSE") else f"{value:.3f}"
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(FOUND))
+
+
+if __name__ == "__main__":
+    main()
