@@ -27,8 +27,10 @@ def sites(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checkpoint(folder: Path, learned: tuple[str, ...]) -> Path:
-    """Make a checkpoint of random weights that has learned from some stations."""
-    made = ensemble_of(load_checkpoint().card, members=2, hidden_size=8)
+    """Make a checkpoint of random weights that needs no soil and has learned from stations."""
+    card = load_checkpoint().card
+    soil = tuple(spec.model_copy(update={"optional": True}) for spec in card.statics)
+    made = ensemble_of(card.model_copy(update={"statics": soil}), members=2, hidden_size=8)
     record = made.card.training.model_copy(update={"stations": learned})
     path = folder / "random.json"
     card = made.card.model_copy(update={"training": record})
