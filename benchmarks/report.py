@@ -256,7 +256,7 @@ def training_tables(training: dict[str, Any]) -> dict[str, Any]:
         "training_peer": training["peer"],
         "training_units": ours["units"],
         "training_warm_up": training["warm-up days"],
-        "training_table": _table(
+        "training_table": table(
             ("a step of", "cell-days/s", "GFLOP/s", "of sgemm, its shape", "of a square sgemm"),
             (
                 (
@@ -270,7 +270,7 @@ def training_tables(training: dict[str, Any]) -> dict[str, Any]:
                 if name not in schemes
             ),
         ),
-        "scheme_table": _table(
+        "scheme_table": table(
             ("scheme", "units", "a step", "cell-days a target", "targets/s", "ground", "satellite"),
             (
                 (
