@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy accuracy-page storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving accuracy-page storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -70,6 +70,9 @@ accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol;
 	$(BIN)/python -m benchmarks.accuracy
 	$(MAKE) accuracy-page
 
+serving: $(READY)  ## predict the stations as the product serves them, beside their own gauges (after replay)
+	$(BIN)/python -m benchmarks.serving
+
 accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
 	$(BIN)/python -m benchmarks.accuracy_page
 	$(BIN)/python -m benchmarks.checkpoint_page
@@ -81,7 +84,7 @@ scaling: $(READY)  ## write docs/scaling.md from what storage, bench and global 
 	$(BIN)/python -m benchmarks.scaling
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
-	$(BIN)/python -m msm.training.fit msm/training/recipes/first.toml ../shared/data build/checkpoint/first.json
+	$(BIN)/msm train multiscale build/checkpoint/multiscale.json --data ../shared/data
 
 pages: $(READY)  ## write docs/inputs anew from the layout files and the real files
 	$(BIN)/python -m msm.inputs.pages docs/inputs ../shared/data/granules

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msm.durable import replacing
+from msm.model.checkpoint import Checkpoint
 from msm.training.data import Data
 from msm.training.ensemble import plan
 from msm.training.fits import code_sha256, fit_all
@@ -114,18 +115,15 @@ def crossval(
     RecipeError
         If the recipe learns from what the split tests, or gives nothing that it could be tested on.
     """
-    _refuse_what_is_tested(recipe, split)
-    tested, held_out = tested_places(data, split), list(parts(data, split))
-    plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in held_out]
-    weights = iter(fit_all([job for each in plans for job in each.jobs], folder, workers))
+    tested, fitted = tested_places(data, split), checkpoints(recipe, data, split, folder, workers)
     soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
     factors = {}
-    for part, each in zip(held_out, plans, strict=True):
-        checkpoint = each.finish([next(weights) for _ in each.jobs])
+    for part, checkpoint in fitted:
         found = hindcast(checkpoint, tested.at(part.held_out))
         soil_moisture[part.held_out] = found.soil_moisture
         uncertainty[part.held_out] = found.uncertainty
         factors[part.name] = checkpoint.card.uncertainty.aleatoric
+    held_out = [part for part, _ in fitted]
     predicted = as_predicted(tested, held_out, split, soil_moisture, uncertainty)
     return predicted, score(predicted, split) | {
         "recipe": recipe.recipe.name,
@@ -134,6 +132,20 @@ def crossval(
         "code_sha256": code_sha256(),
         "aleatoric_factor": factors,
     }
+
+
+def checkpoints(
+    recipe: WrittenRecipe, data: Data, split: Split, folder: Path, workers: int | None = None
+) -> list[tuple[Part, Checkpoint]]:
+    """Fit a recipe on all parts of a split; parameters and errors as for `crossval`."""
+    _refuse_what_is_tested(recipe, split)
+    held_out = list(parts(data, split))
+    plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in held_out]
+    weights = iter(fit_all([job for each in plans for job in each.jobs], folder, workers))
+    return [
+        (part, each.finish([next(weights) for _ in each.jobs]))
+        for part, each in zip(held_out, plans, strict=True)
+    ]
 
 
 def score(predicted: Predicted, split: Split) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""What the product knows of places that it has not learned from: `make serving`, after replay.
+
+Stations are predicted twice by networks that have not seen them: from their own gauges and the soil
+measured on the spot, and from what the product is made from: NLDAS-2 of 2015-04-01..2017-03-31, as
+the sandbox replays it from the 412 cells of 36 km, fetched, regridded and stored by `msm fetch`,
+and the product's statics. Both are scored on the same site-days, from 2015-07-01 on: the months
+before fill the states. A third prediction tells the two gaps apart: own gauges, and the soil of the
+product.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.accuracy import FOUND, keep
+from msm.demo import logged_in
+from msm.model.checkpoint import Checkpoint
+from msm.pipeline.crew import local_cluster
+from msm.pipeline.fetch import fetch
+from msm.pipeline.inputs import stored_statics
+from msm.pipeline.run import open_run
+from msm.sandbox.process import start
+from msm.training.comparison import on_common_days
+from msm.training.crossval import Part, Predicted, Split, as_predicted, checkpoints, score
+from msm.training.data import Data, read_data
+from msm.training.hindcast import hindcast
+from msm.training.recipe import read_recipe
+from msm.training.stations import Stations
+from msm.training.stored import stored_samples
+
+FIRST, LAST = date(2015, 4, 1), date(2017, 3, 31)
+SCORED = date(2015, 7, 1)
+"""First day that is scored: those before fill the states."""
+RECIPE = "multiscale"
+
+
+def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
+    """Fetch what is not stored yet, and return the stations as the product serves them."""
+    table = folder / "conus_pixels" / "conus_v4f1.nc"
+    with start(replay / "sandbox", str(table)) as sandbox:
+        settings = logged_in(sandbox, replay, spin_up_days=366)
+        with open_run(settings) as run:
+            with local_cluster(run.settings, 2) as crew:
+                fetch(run, FIRST, LAST, crew)
+            stored_statics(run)
+            forcing = run.forcing_path(FIRST).parents[1]
+            return stored_samples(data.ground, run.domain, forcing, run.statics_path, FIRST, LAST)
+
+
+def predicted(fitted: list[tuple[Part, Checkpoint]], data: Data, sites: Stations) -> Predicted:
+    """Predict sites by the network that has not seen them."""
+    said, sigma = (np.full(sites.target.shape, np.nan, np.float32) for _ in "12")
+    held_out = []
+    for part, checkpoint in fitted:
+        here = np.isin(sites.names, data.ground.names[part.held_out])
+        held_out.append(replace(part, held_out=here))
+        if here.any():
+            found = hindcast(checkpoint, sites.at(here))
+            said[here], sigma[here] = found.soil_moisture, found.uncertainty
+    return as_predicted(sites, held_out, Split.folds, said, sigma)
+
+
+def measure(folder: Path, replay: Path, work: Path) -> dict[str, Any]:
+    """Predict and score the stations in each way."""
+    data = read_data(folder)
+    fitted = checkpoints(read_recipe(Path(RECIPE)), data, Split.folds, work / "fits")
+    served = served_stations(data, folder, replay)
+    own = data.ground.at(np.isin(data.ground.names, served.names))
+    of_product = {
+        name: values for name, values in served.statics.items() if not name.startswith("measured")
+    }
+    ways = {
+        "own gauge, soil measured on the spot": own,
+        "own gauge, the product's statics": replace(own, statics=of_product),
+        "replayed NLDAS-2, the product's statics": replace(served, statics=of_product),
+    }
+    found = {name: _cut(predicted(fitted, data, sites)) for name, sites in ways.items()}
+    results = {name: score(each, Split.folds) for name, each in on_common_days(found).items()}
+    any_result = next(iter(results.values()))
+    return {
+        "first": str(SCORED),
+        "last": str(LAST),
+        "recipe": RECIPE,
+        "n_sites": any_result["n_sites"],
+        "site_days": sum(site["n"] for site in any_result["sites"]),
+        "scores": {
+            name: {key: result[key] for key in ("median", "coverage90", "share_sites_80_97")}
+            for name, result in results.items()
+        },
+    }
+
+
+def _cut(whole: Predicted) -> Predicted:
+    """Return the days that are scored."""
+    days = (whole.days >= np.datetime64(SCORED)) & (whole.days <= np.datetime64(LAST))
+    cut = {
+        name: getattr(whole, name)[:, days] for name in ("truth", "soil_moisture", "uncertainty")
+    }
+    return replace(whole, days=whole.days[days], **cut)
+
+
+def main() -> None:
+    """Measure, and keep what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
+    parser.add_argument("--work", type=Path, default=Path("build/training"))
+    arguments = parser.parse_args()
+    result = measure(arguments.data, arguments.replay, arguments.work)
+    keep(result, FOUND / "serving.json")
+    Console().print_json(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
