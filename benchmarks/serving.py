@@ -49,8 +49,9 @@ def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
             with local_cluster(run.settings, 2) as crew:
                 fetch(run, FIRST, LAST, crew)
             stored_statics(run)
-            forcing = run.forcing_path(FIRST).parents[1]
-            return stored_samples(data.ground, run.domain, forcing, run.statics_path, FIRST, LAST)
+            return stored_samples(
+                data.ground, run.domain, run.forcing_folder, run.statics_path, FIRST, LAST
+            )
 
 
 def predicted(fitted: list[tuple[Part, Checkpoint]], data: Data, sites: Stations) -> Predicted:

@@ -1,6 +1,7 @@
 """The commands of `msm` for whoever trains: train, crossval, promote and evaluate."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from msm.training.crossval import Predicted
+    from msm.training.data import Data
+    from msm.training.stations import Stations
 
 app = typer.Typer()
 
@@ -28,6 +31,13 @@ Workers = Annotated[
 ]
 PicturesOption = Annotated[
     Path | None, typer.Option(help="Folder for pictures of where, when and how sure.")
+]
+Stored = Annotated[
+    bool,
+    typer.Option(
+        "--stored",
+        help="Give sites the weather and statics that msm has stored, in place of their own.",
+    ),
 ]
 WORK = Path("build/training")
 
@@ -47,13 +57,13 @@ def train(
     data: DataOption,
     work: WorkOption = WORK,
     workers: Workers = None,
+    stored: Stored = False,
 ) -> None:
     """Train a checkpoint on all that a recipe may learn from; an interrupted run goes on."""
-    from msm.training.data import read_data
     from msm.training.ensemble import train as run
     from msm.training.recipe import read_recipe
 
-    checkpoint = run(read_recipe(Path(recipe)), read_data(data), out, work, workers)
+    checkpoint = run(read_recipe(Path(recipe)), _data(data, stored), out, work, workers)
     typer.echo(f"{out}  {checkpoint.sha256}")
 
 
@@ -64,17 +74,19 @@ def crossval(
     split: Annotated[SplitName, typer.Option(help="What is held out.")] = SplitName.folds,
     work: WorkOption = WORK,
     workers: Workers = None,
+    stored: Stored = False,
     pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
     """Fit a recipe without a part of the places or years, and score it there."""
     from msm.training.crossval import Split, save
     from msm.training.crossval import crossval as run
-    from msm.training.data import read_data
     from msm.training.recipe import read_recipe
 
     written = read_recipe(Path(recipe))
-    predicted, result = run(written, read_data(data), Split(split.value), work / "fits", workers)
+    predicted, result = run(
+        written, _data(data, stored), Split(split.value), work / "fits", workers
+    )
     path = save(predicted, result, work)
     title = f"{written.recipe.name}, {split}"
     drawn = _drawn(predicted, result, title, pictures)
@@ -125,6 +137,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Card, or folder with the one in use; the shipped one by default."),
     ] = None,
+    stored: Stored = False,
     pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
@@ -136,7 +149,7 @@ def evaluate(
 
     loaded = load_checkpoint(card_in_use(checkpoint))
     stations, _ = read_stations(sites)
-    unseen, result = run(loaded, stations)
+    unseen, result = run(loaded, _as_stored(stations) if stored else stations)
     title = f"{loaded.card.name} {loaded.card.version}"
     drawn = _drawn(unseen, result, title, pictures)
     if as_json:
@@ -151,6 +164,24 @@ def evaluate(
         typer.echo(
             f"{learned} more sites were learned from: their figures (--json) say nothing of others."
         )
+
+
+def _data(folder: Path, stored: bool) -> "Data":
+    from msm.training.data import read_data
+
+    data = read_data(folder)
+    return replace(data, ground=_as_stored(data.ground)) if stored else data
+
+
+def _as_stored(stations: "Stations") -> "Stations":
+    """Give stations what is stored in the work folder of the settings, on all days of it."""
+    from msm.pipeline.run import open_run
+    from msm.settings import read_settings
+    from msm.training.stored import stored_days, stored_samples
+
+    with open_run(read_settings()) as run:
+        days = stored_days(run.forcing_folder)
+        return stored_samples(stations, run.domain, run.forcing_folder, run.statics_path, *days)
 
 
 def _drawn(

@@ -66,9 +66,14 @@ class Run:
         """Name of the domain and its mask in paths of the work folder."""
         return f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
 
+    @property
+    def forcing_folder(self) -> Path:
+        """Folder of the stored forcing."""
+        return self.settings.work / "forcing" / self.label
+
     def forcing_path(self, day: date) -> Path:
         """Path of a day's stored forcing."""
-        return self.settings.work / "forcing" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
+        return self.forcing_folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
 
     def retrieval_path(self, day: date) -> Path:
         """Path of a day's stored SMAP retrievals."""

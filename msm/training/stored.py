@@ -75,6 +75,20 @@ def stored_samples(
     )
 
 
+def stored_days(forcing: Path) -> tuple[date, date]:
+    """Return the first and last day of a folder of stored forcing.
+
+    Raises
+    ------
+    SamplesError
+        If there is none.
+    """
+    days = sorted(path.stem for path in forcing.glob("[0-9][0-9][0-9][0-9]/[0-9]*.nc"))
+    if not days:
+        raise SamplesError(f"no forcing is stored in {forcing}: run msm fetch for the days wanted")
+    return date.fromisoformat(days[0]), date.fromisoformat(days[-1])
+
+
 def _cells_of(stations: Stations, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """Return the cell of each station that stands in one, and which do."""
     number = np.full((M09.rows, M09.cols), -1, np.int64)

@@ -151,3 +151,20 @@ def test_the_variance_does_not_move_the_mean():
     stream_loss(Estimate(mean.detach(), log_variance), target, groups).backward()
     assert mean.grad is None
     assert log_variance.grad is not None
+
+
+def test_a_stream_may_take_part_in_the_first_steps_only():
+    """Its targets matter to the first of four steps, and the other stream's to all."""
+    job = _job(steps=4, satellite={"until": 0.25})
+    losses: list[float] = []
+    without: list[float] = []
+    _fit(job, losses)
+    nothing = np.full_like(job.streams["satellite"].coarse.target, np.nan)
+    satellite = job.streams["satellite"]
+    unseen = replace(satellite, coarse=replace(satellite.coarse, target=nothing))
+    _fit(replace(job, streams=job.streams | {"satellite": unseen}), without)
+    assert losses[0] > without[0]
+    plain: list[float] = []
+    _fit(_job(steps=4), plain)
+    assert plain[0] == losses[0]
+    assert plain[1:] != losses[1:]
