@@ -47,7 +47,8 @@ def predicted(error: float, n_site: int = 20, days: np.ndarray = DAYS, seed: int
     said = (truth + noise + common).astype(np.float32)
     names = tuple(f"site {number:02d}" for number in range(n_site))
     truth = truth.astype(np.float32)
-    return Predicted(names, names, days, truth, said, np.full_like(said, error))
+    nowhere = np.zeros(n_site)
+    return Predicted(names, names, nowhere, nowhere, days, truth, said, np.full_like(said, error))
 
 
 @pytest.fixture
@@ -232,6 +233,8 @@ def test_only_the_common_sites_and_days_are_compared():
     again = Predicted(
         names=(*new.names[::-1], "elsewhere"),
         part=(*new.part, ""),
+        lat=np.zeros(21),
+        lon=np.zeros(21),
         days=DAYS,
         truth=np.vstack([new.truth[::-1], new.truth[:1]]),
         soil_moisture=np.vstack([new.soil_moisture[::-1], new.soil_moisture[:1]]),
