@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving accuracy-page storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving fine accuracy-page storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,6 +72,9 @@ accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol;
 
 serving: $(READY)  ## predict the stations as the product serves them, beside their own gauges (after replay)
 	$(BIN)/python -m benchmarks.serving
+
+fine: $(READY)  ## learn from the satellite through 16 cells of 9 km in each of its own (after serving)
+	$(BIN)/python -m benchmarks.fine_cells
 
 accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
 	$(BIN)/python -m benchmarks.accuracy_page
