@@ -71,9 +71,13 @@ def test_a_checkpoint_is_trained_promoted_and_replaced_and_one_goes_back(tmp_pat
     monkeypatch.setenv("MSM_REAL_DATA", str(write_training_data(tmp_path / "data")))
     for version, steps in (("1", 20), ("2", 40)):
         shutil.move(write_recipe(tmp_path, version, steps), tmp_path / f"soil-{version}.toml")
+    shutil.copytree(tmp_path / "data" / "uscrn", tmp_path / "sites")
+    listed = tmp_path / "sites" / "stations.csv"
+    listed.write_text(re.sub(r"(\n\d+,)", r"\1New_", listed.read_text()))
     *lines, by_prefect = commands("training.md")
     told = {line: run(line, tmp_path) for line in lines[:-1]}
-    assert len(told) == 6
+    assert len(told) == 7
+    assert "12 unseen" in told["msm evaluate --checkpoint checkpoints/soil-1.json --sites sites"]
     assert "12 unseen sites" in told["msm crossval soil-1.toml"]
     assert "in use in checkpoints since" in told["msm promote checkpoints/soil-1.json"]
     assert "ubRMSE at 12 unseen sites" in told["msm promote checkpoints/soil-2.json"]
