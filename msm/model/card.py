@@ -34,6 +34,8 @@ STATIC_UNITS = {
     "ndvi": "1",
     "albedo": "1",
     "roughness": "1",
+    "retrieval_mean": "m3 m-3",
+    "retrieval_std": "m3 m-3",
 }
 """Canonical static attributes: what a checkpoint may ask for, and in which unit."""
 

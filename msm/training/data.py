@@ -13,6 +13,7 @@ from msm.inputs.uscrn import DAILY_TABLE, STATION_TABLE
 from msm.retrievals import newest_retrievals
 from msm.training.pixels import DESCRIPTION as PIXELS_DESCRIPTION
 from msm.training.pixels import FILE, read_pixels
+from msm.training.protocol import protocol
 from msm.training.samples import Samples, SamplesError
 from msm.training.stations import Stations, read_stations
 
@@ -47,7 +48,7 @@ def read_data(folder: Path) -> Data:
     """
     folder = Path(folder)
     ground, _ = read_stations(folder / STATIONS)
-    satellite = read_pixels(folder)
+    satellite = with_past(read_pixels(folder))
     ground = with_map(ground, satellite)
     files = [folder / STATIONS / DAILY_TABLE, folder / STATIONS / STATION_TABLE, folder / FILE]
     whole = hashlib.sha256()
@@ -55,6 +56,25 @@ def read_data(folder: Path) -> Data:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return Data(ground, satellite, whole.hexdigest())
+
+
+def with_past(cells: Samples) -> Samples:
+    """Give cells the mean and the standard deviation of their retrievals in the training year.
+
+    The year is the protocol's: what it was like is known before any day that is tested.
+    """
+    year = protocol().satellite
+    learned = (cells.days >= np.datetime64(year.train_first)) & (
+        cells.days <= np.datetime64(year.train_last)
+    )
+    past = cells.target[:, learned].astype(np.float64)
+    there = np.isfinite(past)
+    n = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
+    mean = np.where(there, past, 0).sum(axis=1) / n
+    square = np.where(there, (past - mean[:, None]) ** 2, 0).sum(axis=1) / n
+    own = {"retrieval_mean": mean, "retrieval_std": np.sqrt(square)}
+    statics = {name: values.astype(np.float32) for name, values in own.items()}
+    return replace(cells, statics=cells.statics | statics)
 
 
 def with_map(stations: Stations, cells: Samples) -> Stations:
