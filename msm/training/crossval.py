@@ -150,26 +150,27 @@ def checkpoints(
 
 def score(predicted: Predicted, split: Split) -> dict[str, Any]:
     """Evaluate a prediction of a split by the protocol, with and without the level jumpers."""
-    rules = protocol()
-
-    def evaluated(sites: Predicted) -> dict[str, Any]:
-        return evaluation(
-            sites.names,
-            sites.soil_moisture,
-            sites.truth,
-            sites.days,
-            sites.uncertainty,
-            min_days=1 if split == Split.satellite else rules.scoring.min_days,
-            anomalies=rules.anomaly_rules,
-        )
-
-    whole = evaluated(predicted)
+    min_days = 1 if split == Split.satellite else protocol().scoring.min_days
+    whole = evaluated(predicted, min_days)
     part_of = dict(zip(predicted.names, predicted.part, strict=True))
     for site in whole["sites"]:
         site["part"] = part_of[site["name"]]
-    steady = ~np.isin(predicted.names, rules.level_jumpers.stations)
-    without_jumpers = evaluated(predicted.at(steady))["median"]
+    steady = ~np.isin(predicted.names, protocol().level_jumpers.stations)
+    without_jumpers = evaluated(predicted.at(steady), min_days)["median"]
     return {"split": split.value} | whole | {"median_without_jumpers": without_jumpers}
+
+
+def evaluated(sites: Predicted, min_days: int) -> dict[str, Any]:
+    """Evaluate a prediction where a site has so many days; see `msm.training.scores.evaluation`."""
+    return evaluation(
+        sites.names,
+        sites.soil_moisture,
+        sites.truth,
+        sites.days,
+        sites.uncertainty,
+        min_days=min_days,
+        anomalies=protocol().anomaly_rules,
+    )
 
 
 def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:

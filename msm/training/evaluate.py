@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from msm.model.checkpoint import Checkpoint
-from msm.training.crossval import Predicted
+from msm.training.crossval import Predicted, evaluated
 from msm.training.hindcast import hindcast
 from msm.training.protocol import protocol
 from msm.training.samples import SamplesError
-from msm.training.scores import evaluation
 from msm.training.stations import Stations
 
 
@@ -59,15 +58,7 @@ def evaluate(checkpoint: Checkpoint, stations: Stations) -> tuple[Predicted, dic
     )
 
     def of(sites: Predicted) -> dict[str, Any]:
-        return evaluation(
-            sites.names,
-            sites.soil_moisture,
-            sites.truth,
-            sites.days,
-            sites.uncertainty,
-            min_days=rules.scoring.min_days,
-            anomalies=rules.anomaly_rules,
-        )
+        return evaluated(sites, rules.scoring.min_days)
 
     unseen, learned = predicted.at(~seen), of(predicted.at(seen))
     return unseen, of(unseen) | {"seen": {key: learned[key] for key in ("n_sites", "sites")}}
