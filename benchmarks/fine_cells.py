@@ -22,7 +22,7 @@ from benchmarks.accuracy import FOUND, keep
 from msm import cells
 from msm.demo import logged_in
 from msm.grid.domain import Domain
-from msm.grid.ease import M09, M36, children
+from msm.grid.ease import M36, children
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import start
 from msm.training.data import Data, read_data
@@ -67,9 +67,7 @@ def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Coarse]:
 
 def _inside(domain: Domain, pixels: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of the satellite's cell and the domain's cell of each pair of the two."""
-    number = np.full((M09.rows, M09.cols), -1, np.int64)
-    number[domain.row, domain.col] = np.arange(domain.n_cell)
-    samples, places = [], []
+    number, samples, places = domain.numbers(), [], []
     for sample, (row, col) in enumerate(zip(*M36.rowcol(pixels.lat, pixels.lon), strict=True)):
         inside = number[children(row, col)]
         places.append(inside[inside >= 0])

@@ -99,6 +99,12 @@ class Domain:
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
+    def numbers(self) -> NDArray[np.int32]:
+        """Return the number of the cell at each row and column of M09, -1 where it has none."""
+        numbers = np.full((M09.rows, M09.cols), -1, np.int32)
+        numbers[self.row, self.col] = np.arange(self.n_cell)
+        return numbers
+
     def to_map(self, values: NDArray[Value], fill: object = np.nan) -> NDArray[Value]:
         """Lay cell values (n_cell,) out on the window (rows, cols), `fill` elsewhere."""
         window = np.full(self.shape, fill, dtype=values.dtype)

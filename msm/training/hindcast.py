@@ -48,10 +48,12 @@ def hindcast(checkpoint: Checkpoint, samples: Samples, published: str | None = N
     """
     card = checkpoint.card.model_copy(update={"published": published or checkpoint.card.published})
     samples = with_inputs(samples, card)
-    said = torch.stack(
-        [outputs(checkpoint, samples, n)[..., card.published_outputs] for n in range(card.members)]
+    flat = (
+        outputs(checkpoint, samples)[..., card.published_outputs]
+        .flatten(1, 2)
+        .permute(2, 0, 1)
+        .contiguous()
     )
-    flat = said.flatten(1, 2).permute(2, 0, 1).contiguous()
     fields = Scaling(card, flat.device).prediction_(flat)
     shape = samples.target.shape
     return Hindcast(*(field.reshape(shape).numpy() for field in fields))
@@ -69,7 +71,7 @@ def with_inputs(samples: S, card: Card) -> S:
 
 
 @torch.no_grad()
-def outputs(checkpoint: Checkpoint, samples: Samples, member: int) -> Tensor:
-    """Return all that a member says, normalised, shape (n_cell, n_day, n_outputs)."""
-    said: Tensor = network_of(checkpoint, member)(channels(checkpoint.card, samples))[0]
-    return said
+def outputs(checkpoint: Checkpoint, samples: Samples) -> Tensor:
+    """Return all that the members say, normalised, shape (members, n_cell, n_day, n_outputs)."""
+    x = channels(checkpoint.card, samples)
+    return torch.stack([network_of(checkpoint, n)(x)[0] for n in range(checkpoint.card.members)])

@@ -91,7 +91,5 @@ def stored_days(forcing: Path) -> tuple[date, date]:
 
 def _cells_of(stations: Stations, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """Return the cell of each station that stands in one, and which do."""
-    number = np.full((M09.rows, M09.cols), -1, np.int64)
-    number[domain.row, domain.col] = np.arange(domain.n_cell)
-    cell = number[M09.rowcol(stations.lat, stations.lon)]
+    cell = domain.numbers()[M09.rowcol(stations.lat, stations.lon)]
     return cell[cell >= 0], cell >= 0

@@ -52,6 +52,14 @@ def test_cells_are_row_major_and_at_least_half_land():
     assert conus.land_fraction.max() == 1
 
 
+def test_a_cell_is_found_by_its_row_and_column():
+    box = load_domain("box:37,39,-98,-94")
+    numbers = box.numbers()
+    np.testing.assert_array_equal(numbers[box.row, box.col], np.arange(box.n_cell))
+    assert (numbers >= 0).sum() == box.n_cell
+    assert numbers[0, 0] == -1
+
+
 def test_land_on_earth_is_what_it_is():
     # Land without inland water is 28 to 29 % of the Earth; the cells are of equal area and the
     # grid leaves out 0.4 % of the globe around the poles.
