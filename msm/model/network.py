@@ -45,6 +45,12 @@ class SoilMoistureLSTM(nn.Module):
         # An open forget gate at the start lets gradients reach back over a season.
         nn.init.constant_(self.lstm.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size], 1.0)
 
+    def keep_outputs(self, n: int) -> None:
+        """Lose all but the first outputs."""
+        head = nn.Linear(self.hidden_size, n, device=self.head.weight.device)
+        head.load_state_dict({name: w[:n] for name, w in self.head.state_dict().items()})
+        self.head = head
+
     def _lstm_weights(self) -> list[Tensor]:
         """Return the LSTM's weights, with the training mask where training asks for one."""
         w_ih, w_hh, b_ih, b_hh = self.lstm.parameters()

@@ -81,7 +81,7 @@ class Plan:
     def _streams_of(self, member: int) -> dict[Measurement, Stream]:
         streams = dict(self.streams)
         if self.ground is not None and self.card.members > 1:
-            streams["ground"] = _stream(self.ground.at(self.left_out != member))
+            streams["ground"] = _stream(self.ground.at(self.left_out != member), self.recipe)
         return streams
 
 
@@ -139,12 +139,12 @@ def plan(
     own, left_out = None, np.zeros(0, np.intp)
     if taken := wanted.ground:
         own = _with_inputs(ground, wanted).between(taken.first, taken.last)
-        streams["ground"] = _stream(own)
+        streams["ground"] = _stream(own, recipe)
         if wanted.members > 1:
             left_out = deal(own.lat, own.lon, wanted.members, protocol().folds)
     if taken := wanted.satellite:
         cells = _with_inputs(satellite, wanted).between(taken.first, taken.last)
-        streams["satellite"] = _stream(cells)
+        streams["satellite"] = _stream(cells, recipe)
     samples = {name: stream.places for name, stream in streams.items()}
     card = _card(recipe, samples, left_out, data_sha256)
     return Plan(recipe, card, own, left_out, streams)
@@ -156,12 +156,21 @@ def _with_inputs(samples: S, recipe: Recipe) -> S:
     )
 
 
-def _stream(samples: Samples) -> Stream:
+def _stream(samples: Samples, recipe: WrittenRecipe) -> Stream:
     """Return samples each of which is its own place, as all real ones are.
 
     The satellite's have one value of the weather for a cell of 36 km, as they were distributed.
     """
-    return Stream(samples, one_to_one(samples))
+    ground = recipe.recipe.ground
+    if ground is None or not isinstance(samples, Stations):
+        return Stream(samples, one_to_one(samples))
+    for name in ground.auxiliary:
+        if name not in samples.auxiliary:
+            raise RecipeError(
+                f"recipe {recipe.recipe.name} asks for {name}, which its stations do not have"
+            )
+    auxiliary = {name: samples.auxiliary[name] for name in ground.auxiliary}
+    return Stream(samples, one_to_one(samples), auxiliary)
 
 
 def _card(

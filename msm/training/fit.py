@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from msm.model.card import Card
 from msm.model.network import SoilMoistureLSTM
 from msm.model.scaling import Scaling
 from msm.training.losses import Estimate, Groups, stream_loss
-from msm.training.recipe import Measurement, Recipe, StreamRecipe
+from msm.training.recipe import Measurement, Recipe
 from msm.training.samples import Samples
 
 Tick = Callable[[float], None]
@@ -48,10 +48,19 @@ def one_to_one(samples: Samples) -> Coarse:
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One kind of measurement: fine places with weather, and the targets over them."""
+    """One kind of measurement: fine places with weather, and the targets over them.
+
+    Attributes
+    ----------
+    places : Samples
+    coarse : Coarse
+    auxiliary : dict of str to ndarray of float32, shape (n_fine, n_day)
+        What else was measured at the fine places, in any unit; NaN where nothing was.
+    """
 
     places: Samples
     coarse: Coarse
+    auxiliary: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def fit(
@@ -74,6 +83,9 @@ def fit(
     The mean of a head learns from the squared error and its variance from the likelihood of the
     error without the place's level, which no other place will have; neither disturbs the other.
 
+    What else was measured at a place is said by outputs of its own, which the network then loses:
+    how deep the water went and how warm the soil was tell more of what the topsoil did.
+
     Parameters
     ----------
     recipe : Recipe
@@ -94,14 +106,16 @@ def fit(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = SoilMoistureLSTM(card.n_channels, recipe.hidden_size, card.n_outputs, recipe.dropout)
+    lessons, n_outputs = [], card.n_outputs
+    for name, stream in streams.items():
+        lessons.append(_Lesson(card, name, stream, recipe, n_outputs, device))
+        n_outputs += len(stream.auxiliary)
+    network = SoilMoistureLSTM(card.n_channels, recipe.hidden_size, n_outputs, recipe.dropout)
     network.to(device).train()
-    lessons = [
-        _Lesson(card, name, recipe.streams[name], streams[name], recipe, device) for name in streams
-    ]
+    levels = [level for each in lessons for level in (each.levels, each.auxiliary_levels)]
     groups: list[dict[str, Any]] = [
         {"params": list(network.parameters())},
-        {"params": [lesson.levels for lesson in lessons], "weight_decay": 0.0},
+        {"params": levels, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(
         groups,
@@ -128,16 +142,19 @@ def fit(
         optimiser.step()
         schedule.step()
         tick(loss.item())
+    network.keep_outputs(card.n_outputs)
     return network.cpu().eval()
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """Windows of one stream: inputs of the fine places, targets of the samples they lie in."""
+    """Windows of one stream: what fine places had and measured, targets of their samples."""
 
     x: Tensor
     y: Tensor
+    auxiliary: Tensor
     groups: Groups
+    cells: Tensor
     samples: Tensor
 
 
@@ -148,13 +165,15 @@ class _Lesson:
         self,
         card: Card,
         name: Measurement,
-        recipe: StreamRecipe,
         stream: Stream,
         fit: Recipe,
+        first_auxiliary: int,
         device: str,
     ) -> None:
         head = next(head for head in card.heads if head.name == name)
+        recipe = fit.streams[name]
         self.recipe, self.outputs = recipe, card.outputs_of(head)
+        self.auxiliary_outputs = slice(first_auxiliary, first_auxiliary + len(stream.auxiliary))
         self.window, self.warm_up = fit.window_days, fit.warm_up_days
         self.device = device
         self.x = channels(card, stream.places).to(device)
@@ -163,8 +182,13 @@ class _Lesson:
         counts = np.bincount(stream.coarse.sample, minlength=len(self.y))
         self.fine = np.split(order, np.cumsum(counts)[:-1])
         self.weight = torch.from_numpy(stream.coarse.weight).float().to(device)
-        self.levels = torch.nn.Parameter(
-            torch.zeros(len(self.y), device=device), requires_grad=recipe.level_penalty is not None
+        self.auxiliary = _normalised(stream).to(device)
+        n_fine, n_auxiliary = len(self.x), len(stream.auxiliary)
+        self.levels, self.auxiliary_levels = (
+            torch.nn.Parameter(
+                torch.zeros(shape, device=device), requires_grad=recipe.level_penalty is not None
+            )
+            for shape in ((len(self.y),), (n_fine, n_auxiliary))
         )
 
     def draw(self, rng: np.random.Generator) -> _Windows:
@@ -178,7 +202,9 @@ class _Lesson:
         return _Windows(
             self.x[cells[:, None], days[number]],
             self.y[drawn[:, None], days[:, self.warm_up :]],
+            self.auxiliary[cells[:, None], days[number, self.warm_up :]],
             Groups(number, self.weight[cells], samples.size),
+            cells,
             drawn,
         )
 
@@ -188,22 +214,26 @@ class _Lesson:
     def loss(self, windows: _Windows, outputs: Tensor) -> Tensor:
         said = outputs[..., self.outputs]
         mean, log_variance = said[..., 0], said[..., 1] if said.shape[-1] > 1 else None
-        loss = self.recipe.share * stream_loss(
-            self._at_level(windows, mean), windows.y, windows.groups
-        )
+        levels = self.levels[windows.samples]
+        at_level = Estimate(mean + levels[windows.groups.sample][:, None])
+        loss = stream_loss(at_level, windows.y, windows.groups) + self._penalty(levels)
         if log_variance is not None:
             expected = Estimate(mean.detach(), log_variance)
-            loss = loss + self.recipe.share * stream_loss(expected, windows.y, windows.groups)
-        if self.recipe.level_penalty is not None:
-            levels = self.levels[windows.samples]
-            loss = loss + self.recipe.share * self.recipe.level_penalty * levels.square().mean()
-        return loss
+            loss = loss + stream_loss(expected, windows.y, windows.groups)
+        if self.recipe.auxiliary:
+            also = self._auxiliary_loss(windows, outputs[..., self.auxiliary_outputs])
+            loss = loss + self.recipe.auxiliary_share * also
+        return self.recipe.share * loss
 
-    def _at_level(self, windows: _Windows, mean: Tensor) -> Estimate:
-        if self.recipe.level_penalty is None:
-            return Estimate(mean)
-        level = self.levels[windows.samples][windows.groups.sample]
-        return Estimate(mean + level[:, None])
+    def _auxiliary_loss(self, windows: _Windows, said: Tensor) -> Tensor:
+        levels = self.auxiliary_levels[windows.cells]
+        at_level = (said + levels[:, None]).transpose(1, 2).flatten(0, 1)
+        truth = windows.auxiliary.transpose(1, 2).flatten(0, 1)
+        return stream_loss(Estimate(at_level), truth) + self._penalty(levels)
+
+    def _penalty(self, levels: Tensor) -> Tensor:
+        """Return what levels cost; they stay 0 where the recipe has none."""
+        return (self.recipe.level_penalty or 0.0) * levels.square().mean()
 
 
 def channels(card: Card, places: Samples) -> Tensor:
@@ -215,19 +245,27 @@ def channels(card: Card, places: Samples) -> Tensor:
     return Scaling(card, raw.device).channels_(raw)
 
 
+def _normalised(stream: Stream) -> Tensor:
+    """Return what else was measured, each with mean 0 and deviation 1, (n_fine, n_day, n)."""
+    if not stream.auxiliary:
+        return torch.zeros((*stream.places.target.shape, 0))
+    found = np.stack(list(stream.auxiliary.values()), axis=-1)
+    mean, std = (of(found, axis=(0, 1), dtype=np.float64) for of in (np.nanmean, np.nanstd))
+    return torch.from_numpy(((found - mean) / std).astype(np.float32))
+
+
 def _disturb_(x: Tensor, card: Card, recipe: Recipe) -> None:
-    """Blur the static attributes of each window, and take all optional forcing from some."""
-    n_forcing, n_input = len(card.forcing), len(card.inputs)
-    if recipe.static_noise:
-        noise = torch.randn(len(x), 1, n_input - n_forcing).to(x.device)
-        x[:, :, n_forcing:n_input] += recipe.static_noise * noise
+    """Take all optional forcing from some windows, and all optional statics from some."""
+    if not recipe.source_dropout:
+        return
     optional = [n for n, spec in enumerate(card.inputs) if spec.optional]
-    late = [n for n in optional if n < n_forcing]
-    if recipe.source_dropout and late:
+    late = [n for n in optional if n < len(card.forcing)]
+    unmapped = [n for n in optional if n >= len(card.forcing)]
+    for inputs in (late, unmapped):
         dropped = (torch.rand(len(x)) < recipe.source_dropout).to(x.device)
-        for n in late:
+        for n in inputs:
             x[dropped, :, n] = 0.0
-            x[dropped, :, n_input + optional.index(n)] = 1.0
+            x[dropped, :, len(card.inputs) + optional.index(n)] = 1.0
 
 
 def _rate(progress: float) -> float:

@@ -46,7 +46,7 @@ class Job:
         whole.update(repr((self.card.inputs, self.card.heads)).encode())
         for name, stream in sorted(self.streams.items()):
             places, coarse = stream.places, stream.coarse
-            arrays = places.forcing | places.statics | vars(coarse)
+            arrays = places.forcing | places.statics | vars(coarse) | stream.auxiliary
             for key, values in sorted(arrays.items()):
                 whole.update(f"{name} {key} {values.shape}".encode())
                 whole.update(np.ascontiguousarray(values).tobytes())

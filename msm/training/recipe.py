@@ -37,6 +37,10 @@ class StreamRecipe(_Part):
     """Weight of its loss."""
     level_penalty: float | None = Field(default=None, gt=0)
     """Weight of the mean square of the places' own levels; no place has a level if not given."""
+    auxiliary: tuple[str, ...] = ()
+    """What else was measured there, which the network says too while it is fitted."""
+    auxiliary_share: float = Field(default=0.3, gt=0, le=1)
+    """Weight of the loss of all of it beside that of the target."""
     until: float = Field(default=1.0, gt=0, le=1)
     """Share of the steps that it takes part in, from the first on: less than 1 is pretraining."""
 
@@ -62,10 +66,9 @@ class Recipe(_Part):
     hidden_size: int = Field(gt=0)
     members: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
-    static_noise: float = Field(default=0.0, ge=0)
-    """Standard deviation of the noise on normalised static attributes, one draw for a window."""
     source_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Chance that a window lacks all optional forcing, as when a source is late."""
+    """Chance that a window lacks all optional forcing, as when a source is late; the same chance,
+    drawn apart, that it lacks all optional statics, as where a map has none."""
     steps: int = Field(gt=0)
     window_days: int = Field(gt=0)
     warm_up_days: int = Field(ge=0)

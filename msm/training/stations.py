@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ RULES = {
     "humidity range": "relative humidity outside 1 to 100 %",
     "solar range": "radiation outside 0 to 42 MJ m-2",
     "soil moisture range": "soil moisture outside 0.001 to 0.6 m3 m-3",
+    "deeper range": "soil moisture of 10 to 50 cm outside the same",
     "station left out": "stations without an elevation or without any value of some forcing",
     "placeholder soil": "stations whose sand and clay are also those of stations far away",
     "interpolated": "forcing filled between its neighbours, in gaps of up to 3 days",
@@ -46,6 +47,7 @@ RANGES = {
     "solar_mj_m2": ("solar range", 0.0, 42.0),
     # The smallest step of the sensor, and a pore space that topsoil rarely exceeds.
     "soil_moisture_5cm": ("soil moisture range", 0.001, 0.6),
+    **{f"soil_moisture_{depth}cm": ("deeper range", 0.001, 0.6) for depth in (10, 20, 50)},
 }
 """Rule, lowest and highest daily value by the name in the record."""
 
@@ -61,6 +63,9 @@ UNITS = {
 
 RECOVERY_DAYS = 60
 """Days after a longer gap until the topsoil has forgotten the weather that nobody measured."""
+
+AUXILIARY = ("soil_moisture_10cm", "soil_moisture_20cm", "soil_moisture_50cm", "soil_temp_5cm_c")
+"""What else a station measures of the soil, by its name in the record, where it does."""
 
 SAME_SOIL_METRES = 50e3
 """Farther apart no two stations measure one soil to a tenth of a percent."""
@@ -89,6 +94,9 @@ class Stations(Samples):
         m above sea level.
     observed : ndarray of bool, shape (n_cell, n_day)
         Where all forcing was measured; elsewhere some of it is filled.
+    auxiliary : dict of str to ndarray of float32, shape (n_cell, n_day)
+        Those of `AUXILIARY` that were measured, as recorded; NaN where they are not, or the soil is
+        frozen.
     """
 
     wban: npt.NDArray[np.str_]
@@ -96,6 +104,7 @@ class Stations(Samples):
     state: npt.NDArray[np.str_]
     elevation: npt.NDArray[np.float64]
     observed: Mask
+    auxiliary: dict[str, Floats] = field(default_factory=dict)
 
     def _take(self, places: Selection, days: Selection) -> Self:
         return replace(
@@ -105,6 +114,7 @@ class Stations(Samples):
             state=self.state[places],
             elevation=self.elevation[places],
             observed=self.observed[places][:, days],
+            auxiliary={name: values[places][:, days] for name, values in self.auxiliary.items()},
         )
 
 
@@ -144,6 +154,8 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
     report = Counter(dict.fromkeys(RULES, 0))
     values = dict(record.values)
     for name, (rule, lowest, highest) in RANGES.items():
+        if name not in values:
+            continue
         outside = (values[name] < lowest) | (values[name] > highest)
         values[name] = _remove(values[name], outside, rule, report)
     forcing = _forcing(record, values)
@@ -174,6 +186,7 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
         days=record.days,
         forcing=forcing,
         observed=observed,
+        auxiliary=_auxiliary(values),
         statics={name: found[kept] for name, found in statics.items()},
         target=target,
     )
@@ -247,13 +260,25 @@ def _targets(values: dict[str, Floats], unknown: Mask, report: Counter[str]) -> 
     """
     target, air = values["soil_moisture_5cm"], values["t_avg_c"]
     soil = values.get("soil_temp_5cm_c", np.full_like(air, np.nan))
-    target = _remove(target, (air < 0) | (soil < 0), "frozen", report)
+    target = _remove(target, _frozen(values), "frozen", report)
     target = _remove(target, np.isnan(air) & np.isnan(soil), "frost unknown", report)
     target = _remove(target, unknown, "target in long gap", report)
     day = np.arange(target.shape[1])
     last_unknown = np.maximum.accumulate(np.where(unknown, day, -RECOVERY_DAYS - 1), axis=1)
     recovering = day - last_unknown <= RECOVERY_DAYS
     return _remove(target, recovering, "target after long gap", report)
+
+
+def _auxiliary(values: dict[str, Floats]) -> dict[str, Floats]:
+    """Return the further measurements of soil that is not frozen."""
+    there = [name for name in AUXILIARY if name in values]
+    return {name: np.where(_frozen(values), np.float32(np.nan), values[name]) for name in there}
+
+
+def _frozen(values: dict[str, Floats]) -> Mask:
+    """Return where the air or the soil is known to be below 0 °C."""
+    frozen: Mask = values["t_avg_c"] < 0
+    return frozen | (values["soil_temp_5cm_c"] < 0) if "soil_temp_5cm_c" in values else frozen
 
 
 def _remove(values: Floats, where: Mask, rule: str, report: Counter[str]) -> Floats:

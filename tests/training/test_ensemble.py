@@ -74,6 +74,10 @@ def test_what_the_samples_do_not_have_is_named():
             found.satellite,
             "",
         )
+    with pytest.raises(RecipeError, match="asks for soil_moisture_10cm, which its stations do not"):
+        plan(
+            recipe(ground={"auxiliary": ["soil_moisture_10cm"]}), found.ground, found.satellite, ""
+        )
     with pytest.raises(SamplesError, match=r"not all of 2014-01-01\.\.2031-12-31"):
         plan(
             recipe(**GROUND_ONLY, ground={"last": "2031-12-31"}), found.ground, found.satellite, ""

@@ -126,6 +126,53 @@ def test_fine_places_are_averaged_before_they_are_compared():
     assert losses[0] == pytest.approx(share * float((squared + likelihood).mean()), rel=1e-4)
 
 
+def test_what_else_was_measured_teaches_and_is_forgotten():
+    """The level below is half of the one above: the weights move, the outputs are the card's."""
+    found = data()
+    below = (0.5 * found.ground.target).astype(np.float32)
+    below[0] = np.nan
+    deeper = replace(found.ground, auxiliary={"soil_moisture_10cm": below})
+    asked = recipe(steps=40, ground={"auxiliary": ["soil_moisture_10cm"], "level_penalty": 0.1})
+    job = plan(asked, deeper, found.satellite, "").jobs[0]
+    network = _fit(job)
+    assert network.head.out_features == job.card.n_outputs
+    losses: list[float] = []
+    _fit(job, losses)
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    ground = job.streams["ground"]
+    unmeasured = {name: np.full_like(v, np.nan) for name, v in ground.auxiliary.items()}
+    unmeasured["soil_moisture_10cm"][1, :2] = 0.1, 0.2
+    without = replace(job, streams=job.streams | {"ground": replace(ground, auxiliary=unmeasured)})
+    assert not _same(network, _fit(without))
+    assert job.sha256 != without.sha256
+
+
+def test_the_output_of_what_else_was_measured_learns_it():
+    """With nothing but auxiliary values the loss is theirs alone, and it falls."""
+    found = data()
+    deeper = replace(found.ground, auxiliary={"soil_moisture_10cm": found.ground.target})
+    asked = recipe(steps=60, **GROUND_ONLY, ground={"auxiliary": ["soil_moisture_10cm"]})
+    job = plan(asked, deeper, found.satellite, "").jobs[0]
+    ground = job.streams["ground"]
+    untold = replace(ground.coarse, target=np.full_like(ground.coarse.target, np.nan))
+    losses: list[float] = []
+    _fit(replace(job, streams={"ground": replace(ground, coarse=untold)}), losses)
+    share = job.recipe.recipe.ground.share * job.recipe.recipe.ground.auxiliary_share
+    assert losses[0] == pytest.approx(share, rel=0.6)
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_a_place_without_mapped_soil_is_learned_too():
+    """With every window without its optional statics, their values teach nothing."""
+    job = _job(steps=3, source_dropout=0.999999, optional=["longwave_down", "sand"])
+    sandier = {
+        name: replace(stream, places=replace(stream.places, statics={"sand": other}))
+        for name, stream in job.streams.items()
+        for other in [stream.places.statics["sand"] + np.float32(0.2)]
+    }
+    assert _same(_fit(job), _fit(replace(job, streams=sandier)))
+
+
 def test_a_late_source_is_masked():
     """With every window without its optional forcing, its values teach nothing."""
     job = _job(steps=3, source_dropout=0.999999)

@@ -31,7 +31,6 @@ RECIPE = Recipe.model_validate(
         "members": 1,
         # Each device draws other masks of the weights.
         "dropout": 0.0,
-        "static_noise": 0.1,
         "source_dropout": 0.3,
         "steps": 20,
         "window_days": 40,

@@ -133,6 +133,23 @@ def _with_gap(n_day: int, start: int, stop: int, name: str = "solar_mj_m2") -> D
     return gone
 
 
+def test_what_else_was_measured_of_the_soil_is_kept():
+    made = record(4)
+    values = dict(made.values)
+    values["soil_moisture_10cm"] = np.array([[0.2, 0.7, 0.21, np.nan]], np.float32)
+    values["soil_temp_5cm_c"] = np.array([[8.0, 9.0, -1.0, 7.0]], np.float32)
+    samples, report = make_samples(replace(made, values=values))
+    np.testing.assert_array_equal(
+        samples.auxiliary["soil_moisture_10cm"],
+        np.array([[0.2, np.nan, np.nan, np.nan]], np.float32),
+    )
+    np.testing.assert_array_equal(
+        samples.auxiliary["soil_temp_5cm_c"], np.array([[8.0, 9.0, np.nan, 7.0]], np.float32)
+    )
+    assert "soil_moisture_20cm" not in samples.auxiliary
+    assert report["deeper range"] == 1
+
+
 def test_short_gaps_are_bridged():
     samples, report = make_samples(_with_gap(40, 10, 13))
     assert counts(report) == {"interpolated": 3}
@@ -281,6 +298,7 @@ def test_the_real_stations(real: tuple[Stations, dict[str, int]]):
         "humidity range": 24,
         "solar range": 47,
         "soil moisture range": 620,
+        "deeper range": 2507,
         "station left out": 1,
         "placeholder soil": 13,
         "interpolated": 5039,
