@@ -20,17 +20,16 @@ from rich.console import Console
 
 from benchmarks.accuracy import FOUND, keep
 from msm import cells
-from msm.demo import logged_in
 from msm.grid.domain import Domain
 from msm.grid.ease import M36, children
 from msm.pipeline.run import Run, open_run
-from msm.sandbox.process import start
+from msm.settings import Settings
 from msm.training.data import Data, read_data
 from msm.training.ensemble import plan
 from msm.training.fit import Coarse, Stream, one_to_one
 from msm.training.fits import Job, fit_all
 from msm.training.hindcast import hindcast
-from msm.training.metrics import site_metrics
+from msm.training.metrics import site_metrics, within
 from msm.training.protocol import protocol
 from msm.training.recipe import WrittenRecipe, read_recipe
 from msm.training.samples import Samples
@@ -120,7 +119,7 @@ def measure(run: Run, data: Data, work: Path) -> dict[str, Any]:
         ),
         "one cell of 36 km": (job, alone, one_to_one(alone)),
     }
-    tested = alone.days >= np.datetime64(year.test_first)
+    tested = within(alone.days, year.test_first, year.test_last)
     for name, (each, places, over) in ways.items():
         began = time.perf_counter()
         (weights,) = fit_all([each], work / "fits", workers=1)
@@ -164,11 +163,9 @@ def main() -> None:
     parser.add_argument("--replay", type=Path, default=Path("build/replay"))
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     arguments = parser.parse_args()
-    table = arguments.data / "conus_pixels" / "conus_v4f1.nc"
-    with start(arguments.replay / "sandbox", str(table)) as sandbox:
-        settings = logged_in(sandbox, arguments.replay, spin_up_days=366)
-        with open_run(settings) as run:
-            result = measure(run, read_data(arguments.data), arguments.work)
+    settings = Settings(work=arguments.replay / "work", archive=arguments.replay / "archive")
+    with open_run(settings) as run:
+        result = measure(run, read_data(arguments.data), arguments.work)
     keep(result, FOUND / "fine-cells.json")
     Console().print_json(json.dumps(result))
 

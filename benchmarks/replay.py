@@ -30,7 +30,7 @@ from msm.grid.ease import M09, M36, children
 from msm.pipeline.daily import daily
 from msm.pipeline.run import open_run
 from msm.sandbox.process import start
-from msm.training.metrics import site_metrics
+from msm.training.metrics import site_metrics, within
 
 SPIN_UP = date(2015, 4, 1)
 FIRST, LAST = date(2016, 4, 1), date(2016, 5, 31)
@@ -133,7 +133,7 @@ def score(archive: Path, data: Path, days: Sequence[date]) -> dict[str, dict[str
         chosen = peer.sel(time=slice(str(first), str(last)))
         single = chosen.hydrodl_single_task.values.astype(np.float64)
         multi = chosen.hydrodl_multi_task.values.astype(np.float64)
-    scored = (times >= np.datetime64(first)) & (times <= np.datetime64(last))
+    scored = within(times, first, last)
     trained = times < np.datetime64(FIRST)
     of_year = (times - times.astype("datetime64[Y]")).astype(float)
     series = {

@@ -30,6 +30,7 @@ from msm.training.comparison import on_common_days
 from msm.training.crossval import Part, Predicted, Split, as_predicted, checkpoints, score
 from msm.training.data import Data, read_data
 from msm.training.hindcast import hindcast
+from msm.training.metrics import within
 from msm.training.recipe import read_recipe
 from msm.training.stations import Stations
 from msm.training.stored import stored_samples
@@ -99,7 +100,7 @@ def measure(folder: Path, replay: Path, work: Path) -> dict[str, Any]:
 
 def _cut(whole: Predicted) -> Predicted:
     """Return the days that are scored."""
-    days = (whole.days >= np.datetime64(SCORED)) & (whole.days <= np.datetime64(LAST))
+    days = within(whole.days, SCORED, LAST)
     cut = {
         name: getattr(whole, name)[:, days] for name in ("truth", "soil_moisture", "uncertainty")
     }

@@ -17,7 +17,7 @@ from msm.training.data import Data
 from msm.training.ensemble import plan
 from msm.training.fits import code_sha256, fit_all
 from msm.training.hindcast import hindcast
-from msm.training.metrics import Days
+from msm.training.metrics import Days, within
 from msm.training.protocol import deal, protocol, region_of
 from msm.training.recipe import RecipeError, WrittenRecipe
 from msm.training.samples import Samples
@@ -241,8 +241,7 @@ def as_predicted(
     soil_moisture, uncertainty : ndarray, broadcastable to (n_site, n_day)
         On the days of `tested`, m3 m-3.
     """
-    first, last = _scored(split)
-    scored = (tested.days >= np.datetime64(first)) & (tested.days <= np.datetime64(last))
+    scored = within(tested.days, *_scored(split))
     shape = tested.target.shape
     part = np.empty(tested.n_cell, object)
     for each in held_out:

@@ -11,6 +11,7 @@ from pyproj import Geod
 
 from msm.inputs.uscrn import DAILY_TABLE, STATION_TABLE
 from msm.retrievals import newest_retrievals
+from msm.training.metrics import within
 from msm.training.pixels import DESCRIPTION as PIXELS_DESCRIPTION
 from msm.training.pixels import FILE, read_pixels
 from msm.training.protocol import protocol
@@ -64,9 +65,7 @@ def with_past(cells: Samples) -> Samples:
     The year is the protocol's: what it was like is known before any day that is tested.
     """
     year = protocol().satellite
-    learned = (cells.days >= np.datetime64(year.train_first)) & (
-        cells.days <= np.datetime64(year.train_last)
-    )
+    learned = within(cells.days, year.train_first, year.train_last)
     past = cells.target[:, learned].astype(np.float64)
     there = np.isfinite(past)
     n = np.where(there.any(axis=1), there.sum(axis=1), np.nan)

@@ -7,6 +7,7 @@ import numpy as np
 from msm.model.checkpoint import Checkpoint
 from msm.training.crossval import Predicted, evaluated
 from msm.training.hindcast import hindcast
+from msm.training.metrics import within
 from msm.training.protocol import protocol
 from msm.training.samples import SamplesError
 from msm.training.stations import Stations
@@ -36,9 +37,7 @@ def evaluate(checkpoint: Checkpoint, stations: Stations) -> tuple[Predicted, dic
         If there is no day in the scored period, or an input is missing that the checkpoint needs.
     """
     rules = protocol()
-    scored = (stations.days >= np.datetime64(rules.scoring.first)) & (
-        stations.days <= np.datetime64(rules.scoring.last)
-    )
+    scored = within(stations.days, rules.scoring.first, rules.scoring.last)
     if not scored.any():
         raise SamplesError(
             f"the sites have {stations.days[0]}..{stations.days[-1]}, none of the scored"

@@ -1,6 +1,7 @@
 """Figures of merit per site, over the days that have both a prediction and a truth."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,16 @@ Values = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]
 
+Mask = npt.NDArray[np.bool_]
+
 ROUNDING = 1e-12
 """A spread smaller than this share of a series' largest value is rounding, not a signal."""
+
+
+def within(days: Days, first: date, last: date) -> Mask:
+    """Return which of the days are from the first to the last, both included."""
+    after: Mask = days >= np.datetime64(first)
+    return after & (days <= np.datetime64(last))
 
 
 @dataclass(frozen=True)

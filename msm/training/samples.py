@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msm.errors import MsmError
+from msm.training.metrics import within
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -56,7 +57,7 @@ class Samples:
         SamplesError
             If the record does not hold all of them.
         """
-        span = (self.days >= np.datetime64(first)) & (self.days <= np.datetime64(last))
+        span = within(self.days, first, last)
         if span.sum() != (last - first).days + 1:
             raise SamplesError(
                 f"the record holds {self.days[0]}..{self.days[-1]}, not all of {first}..{last}:"
