@@ -21,12 +21,13 @@ from rich.console import Console
 
 from msm.training import baselines, gaps
 from msm.training.comparison import by_part, differences, on_common_days
-from msm.training.crossval import Predicted, Split, crossval, load, save, score
+from msm.training.crossval import Predicted, crossval, load, save, score
 from msm.training.data import Data, read_data
 from msm.training.peers import STATION_BASELINES, cell_baselines, station_baseline
 from msm.training.pictures import draw
 from msm.training.protocol import FILE as PROTOCOL
 from msm.training.recipe import WrittenRecipe, read_recipe
+from msm.training.split import Split
 
 RECIPES: Mapping[Split, Sequence[str]] = {
     Split.folds: ("multiscale", "in-situ", "satellite"),

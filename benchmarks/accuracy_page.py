@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from benchmarks.accuracy import COST, FOUND, IMAGES
 from benchmarks.report import table
 from msm.training.comparison import PAIRED
-from msm.training.crossval import Split
 from msm.training.protocol import protocol
+from msm.training.split import Split
 
 PAGE = Path("docs/accuracy.md")
 

@@ -13,8 +13,8 @@ from benchmarks.report import table
 from msm.model.card import Card, InputSpec
 from msm.model.checkpoint import Checkpoint, load_checkpoint
 from msm.training.comparison import by_part
-from msm.training.crossval import Split
 from msm.training.protocol import protocol
+from msm.training.split import Split
 from msm.training.stations import RULES
 
 PAGE = Path("docs/checkpoint.md")

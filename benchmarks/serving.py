@@ -27,11 +27,12 @@ from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import open_run
 from msm.sandbox.process import start
 from msm.training.comparison import on_common_days
-from msm.training.crossval import Part, Predicted, Split, as_predicted, checkpoints, score
+from msm.training.crossval import Part, Predicted, as_predicted, checkpoints, score
 from msm.training.data import Data, read_data
 from msm.training.hindcast import hindcast
 from msm.training.metrics import within
 from msm.training.recipe import read_recipe
+from msm.training.split import Split
 from msm.training.stations import Stations
 from msm.training.stored import stored_samples
 

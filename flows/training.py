@@ -23,6 +23,7 @@ from msm.training.promote import WorseError, kept_crossval
 from msm.training.promote import promote as bring_into_use
 from msm.training.recipe import read_recipe
 from msm.training.samples import SamplesError
+from msm.training.split import Split
 from msm.training.stations import RULES, read_stations
 
 
@@ -65,7 +66,7 @@ def fit(
 def cross_validate(recipe: str, data: Path, sha256: str, work: Path, workers: int | None) -> Path:
     """Predict each fifth of the stations from the others; return where the predictions are."""
     predicted, result = crossval.crossval(
-        read_recipe(Path(recipe)), _read(data, sha256), crossval.Split.folds, work / "fits", workers
+        read_recipe(Path(recipe)), _read(data, sha256), Split.folds, work / "fits", workers
     )
     return crossval.save(predicted, result, work)
 

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from msm.training.split import Split
 
 if TYPE_CHECKING:
     from msm.training.crossval import Predicted
@@ -42,14 +43,6 @@ Stored = Annotated[
 WORK = Path("build/training")
 
 
-class SplitName(StrEnum):
-    """What a cross-validation holds out."""
-
-    folds = "folds"
-    regions = "regions"
-    satellite = "satellite"
-
-
 @app.command()
 def train(
     recipe: RecipeArgument,
@@ -71,7 +64,7 @@ def train(
 def crossval(
     recipe: RecipeArgument,
     data: DataOption,
-    split: Annotated[SplitName, typer.Option(help="What is held out.")] = SplitName.folds,
+    split: Annotated[Split, typer.Option(help="What is held out.")] = Split.folds,
     work: WorkOption = WORK,
     workers: Workers = None,
     stored: Stored = False,
@@ -79,14 +72,12 @@ def crossval(
     as_json: Json = False,
 ) -> None:
     """Fit a recipe without a part of the places or years, and score it there."""
-    from msm.training.crossval import Split, save
     from msm.training.crossval import crossval as run
+    from msm.training.crossval import save
     from msm.training.recipe import read_recipe
 
     written = read_recipe(Path(recipe))
-    predicted, result = run(
-        written, _data(data, stored), Split(split.value), work / "fits", workers
-    )
+    predicted, result = run(written, _data(data, stored), split, work / "fits", workers)
     path = save(predicted, result, work)
     title = f"{written.recipe.name}, {split}"
     drawn = _drawn(predicted, result, title, pictures)

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from benchmarks.accuracy import RECIPES, compared, keep, measure
-from msm.training.crossval import Split, score
+from msm.training.crossval import score
 from msm.training.recipe import RecipeError
+from msm.training.split import Split
 from tests.training.predictions import predicted
 
 

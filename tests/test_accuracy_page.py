@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.accuracy import COST, compared, keep
 from benchmarks.accuracy_page import FOUND, PAGE, not_better, page
-from msm.training.crossval import Split, score
+from msm.training.crossval import score
+from msm.training.split import Split
 from tests.conftest import ROOT
 from tests.training.predictions import predicted
 

@@ -8,7 +8,8 @@ import pytest
 from benchmarks.accuracy import keep
 from benchmarks.checkpoint_page import FOUND, PAGE, page
 from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
-from msm.training.crossval import Split, score
+from msm.training.crossval import score
+from msm.training.split import Split
 from tests.conftest import ROOT
 from tests.ensembles import ensemble_of
 from tests.training.predictions import predicted

@@ -16,12 +16,14 @@ FORCING_UNITS = {
     "retrieval": "m3 m-3",
     "retrieval_age": "days",
     "retrieval_quality": "1",
+    "local_retrieval": "m3 m-3",
 }
 """Canonical daily forcing: what a checkpoint may ask for, and in which unit."""
 
 RETRIEVAL_INPUTS = ("retrieval", "retrieval_age", "retrieval_quality")
 """The newest SMAP retrieval that a day may know of, the days since it, and 1 where its quality is
-recommended and 0 where it is not."""
+recommended and 0 where it is not. `local_retrieval` is none: it is what a regression says of the
+day, which is known for the satellite cells that are trained on only."""
 
 STATIC_UNITS = {
     "sand": "1",

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,20 +21,10 @@ from msm.training.protocol import deal, protocol, region_of
 from msm.training.recipe import RecipeError, WrittenRecipe
 from msm.training.samples import Samples
 from msm.training.scores import evaluation
+from msm.training.split import Split
 from msm.training.stations import Stations
 
 Floats = npt.NDArray[np.float32]
-
-
-class Split(StrEnum):
-    """What is held out."""
-
-    folds = "folds"
-    """Each fifth of the stations, neighbours together."""
-    regions = "regions"
-    """The stations of each climate region."""
-    satellite = "satellite"
-    """The second year, at all satellite cells."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from pyproj import Geod
 
 from msm.inputs.uscrn import DAILY_TABLE, STATION_TABLE
 from msm.retrievals import newest_retrievals
+from msm.training.local import local_retrieval
 from msm.training.metrics import within
 from msm.training.pixels import DESCRIPTION as PIXELS_DESCRIPTION
 from msm.training.pixels import FILE, read_pixels
@@ -60,9 +61,11 @@ def read_data(folder: Path) -> Data:
 
 
 def with_past(cells: Samples) -> Samples:
-    """Give cells the mean and the standard deviation of their retrievals in the training year.
+    """Give cells what their retrievals of the training year say of them.
 
-    The year is the protocol's: what it was like is known before any day that is tested.
+    That is their mean and standard deviation, and among the forcing what a regression learns from
+    them (`msm.training.local`). The year is the protocol's: what it was like is known before any
+    day that is tested.
     """
     year = protocol().satellite
     learned = within(cells.days, year.train_first, year.train_last)
@@ -73,7 +76,12 @@ def with_past(cells: Samples) -> Samples:
     square = np.where(there, (past - mean[:, None]) ** 2, 0).sum(axis=1) / n
     own = {"retrieval_mean": mean, "retrieval_std": np.sqrt(square)}
     statics = {name: values.astype(np.float32) for name, values in own.items()}
-    return replace(cells, statics=cells.statics | statics)
+    local = local_retrieval(cells, year.train_first, year.train_last)
+    return replace(
+        cells,
+        statics=cells.statics | statics,
+        forcing=cells.forcing | {"local_retrieval": local},
+    )
 
 
 def with_map(stations: Stations, cells: Samples) -> Stations:

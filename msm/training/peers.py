@@ -8,11 +8,12 @@ import numpy as np
 
 from msm.retrievals import newest_retrievals
 from msm.training.baselines import Values, antecedent_precipitation, boosted_trees, climatology
-from msm.training.crossval import Predicted, Split, as_predicted, parts, tested_places
+from msm.training.crossval import Predicted, as_predicted, parts, tested_places
 from msm.training.data import Data
 from msm.training.gaps import season_means
 from msm.training.protocol import protocol
 from msm.training.samples import SamplesError
+from msm.training.split import Split
 from msm.training.stations import Stations
 
 HYDRODL = "conus_pixels/hydrodl_predictions.nc"

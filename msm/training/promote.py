@@ -18,10 +18,11 @@ from msm.errors import MsmError
 from msm.model.card import Card
 from msm.model.checkpoint import load_checkpoint
 from msm.model.current import Comparison, Current, Promotion, read_current, write_current
-from msm.training.crossval import Predicted, Split, load
+from msm.training.crossval import Predicted, load
 from msm.training.metrics import median, site_metrics
 from msm.training.protocol import protocol
 from msm.training.scores import paired_difference
+from msm.training.split import Split
 
 MIN_SITES = 10
 """Sites of a comparison: the interval of a median over fewer is too rough to decide by."""

@@ -3,9 +3,13 @@
 import numpy as np
 import xarray as xr
 
+from msm import cells
 from msm.archive import store
 from msm.archive.layers import LAYERS
 from msm.cells import CellFields, Input
+from msm.pipeline.inputs import stored_statics
+from msm.pipeline.run import Run
+from msm.settings import Settings
 
 BOX = "box:35,40,-104,-97"
 """Five tiles of cells."""
@@ -63,3 +67,12 @@ def files(run):
             layers = {name: made[name].values.tobytes() for name in there}
             found[day] = made.attrs["fingerprint"], layers
     return found
+
+
+def store_weather(folder, days, cache, readers):
+    """Store made-up weather of some days in a work folder, and the statics from the granules."""
+    run = Run(Settings(work=folder, domain=BOX, mirror=cache), readers)
+    for day in days:
+        cells.write(run.forcing_path(day), weather(run, day))
+    stored_statics(run)
+    return folder

@@ -23,11 +23,10 @@ from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
 from msm.pipeline.chains import open_chain, touched
 from msm.pipeline.crew import Alone
 from msm.pipeline.daily import daily
-from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run
 from msm.settings import Settings
 from tests.ensembles import ensemble_of
-from tests.pipeline.made_up import BOX, files, weather
+from tests.pipeline.made_up import BOX, files, store_weather, weather
 
 FIRST = date(2016, 7, 2)
 DAYS = [FIRST + timedelta(days=n) for n in range(12)]
@@ -45,12 +44,7 @@ MSM = Path(sys.executable).parent / "msm"
 @pytest.fixture(scope="module")
 def store_of_forcing(cache, readers, tmp_path_factory):
     """A work folder with the forcing of twelve days, and the statics."""
-    folder = tmp_path_factory.mktemp("stored")
-    run = Run(Settings(work=folder, domain=BOX, mirror=cache), readers)
-    for day in DAYS:
-        cells.write(run.forcing_path(day), weather(run, day))
-    stored_statics(run)
-    return folder
+    return store_weather(tmp_path_factory.mktemp("stored"), DAYS, cache, readers)
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,11 @@ from msm.pipeline.chains import find_chain, touched
 from msm.pipeline.crew import Alone, local_cluster
 from msm.pipeline.daily import daily
 from msm.pipeline.fetch import fetch, revised
-from msm.pipeline.inputs import given, stored_statics
+from msm.pipeline.inputs import given
 from msm.pipeline.retrievals import better_retrievals, store_retrievals
 from msm.pipeline.run import Run
-from msm.settings import Settings
 from tests.ensembles import informed_of
-from tests.pipeline.made_up import BOX, files, weather
+from tests.pipeline.made_up import BOX, files, store_weather
 
 LAG, WINDOW = 2, 3
 DAYS = [date(2016, 6, 1) + timedelta(days=n) for n in range(8)]
@@ -54,12 +53,7 @@ def card(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store_of_forcing(cache, readers, tmp_path_factory):
     """A work folder with the forcing of eight days, and the statics."""
-    folder = tmp_path_factory.mktemp("stored")
-    run = Run(Settings(work=folder, domain=BOX, mirror=cache), readers)
-    for day in DAYS:
-        cells.write(run.forcing_path(day), weather(run, day))
-    stored_statics(run)
-    return folder
+    return store_weather(tmp_path_factory.mktemp("stored"), DAYS, cache, readers)
 
 
 @pytest.fixture

@@ -51,14 +51,22 @@ def stations(n: int = N_STATION, n_day: int = N_DAY, seed: int = 0) -> Stations:
 
 
 def cells(n: int = N_CELL, n_day: int = N_DAY, seed: int = 1) -> Samples:
-    """Return satellite cells, which know the longwave radiation too and see 0.03 more water."""
+    """Return satellite cells, which know more of their weather and see 0.03 more water."""
     forcing, sand, water = weather(n, n_day, seed)
-    longwave = np.random.default_rng(seed).normal(330, 40, (n, n_day)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    forcing |= {
+        name: rng.normal(mean, spread, (n, n_day)).astype(np.float32)
+        for name, mean, spread in (
+            ("longwave_down", 330, 40),
+            ("specific_humidity", 0.008, 0.002),
+            ("shortwave_down", 200, 50),
+        )
+    }
     return Samples(
         lat=np.linspace(30, 45, n),
         lon=np.linspace(-120, -80, n),
         days=FIRST + np.arange(n_day),
-        forcing=forcing | {"longwave_down": longwave},
+        forcing=forcing,
         statics={"sand": sand},
         target=water + np.float32(0.03),
     )

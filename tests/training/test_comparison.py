@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from msm.training.comparison import by_part, differences, on_common_days
-from msm.training.crossval import Split, score
+from msm.training.crossval import score
+from msm.training.split import Split
 from tests.training.predictions import predicted
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from msm.training import crossval as crossvalidation
-from msm.training.crossval import Split, crossval, load, save
+from msm.training.crossval import crossval, load, save
 from msm.training.protocol import Protocol, protocol
 from msm.training.recipe import RecipeError
+from msm.training.split import Split
 from tests.training.buckets import data, recipe
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msm.training.crossval import Split, score
+from msm.training.crossval import score
 from msm.training.data import Data, read_data
 from msm.training.peers import HYDRODL, cell_baselines, station_baseline
 from msm.training.samples import SamplesError
+from msm.training.split import Split
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from msm.training.crossval import Predicted, Split, score
+from msm.training.crossval import Predicted, score
 from msm.training.pictures import best_median_worst, calibration_curve, draw, skill_map
+from msm.training.split import Split
 from tests.training.predictions import predicted
 
 

@@ -13,7 +13,7 @@ from msm.model.checkpoint import CheckpointError, make_checkpoint, save_checkpoi
 from msm.model.current import POINTER, card_in_use, read_current
 from msm.model.network import SoilMoistureLSTM, weights_of
 from msm.training import promote as promoting
-from msm.training.crossval import Predicted, Split, load, save, score
+from msm.training.crossval import Predicted, load, save, score
 from msm.training.data import Data, read_data
 from msm.training.ensemble import plan
 from msm.training.promote import (
@@ -25,6 +25,7 @@ from msm.training.promote import (
     promote,
 )
 from msm.training.recipe import read_recipe
+from msm.training.split import Split
 from tests.training_data import write_recipe, write_training_data
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
