@@ -3,18 +3,22 @@
 The sandbox replays real NLDAS-2 forcing and SMAP retrievals at 412 cells of 36 km, and the daily
 job publishes 2016-04-01..2016-05-31 over CONUS after a spin-up from 2015-04-01, by the way that
 every granule goes. The published maps, averaged over the 16 cells of 9 km in each cell of 36 km,
-are then compared with SMAP on the same cell-days as the baselines. The checkpoint has seen SMAP of
-2015-04-01..2016-03-31 and nothing of the days that are scored.
+are then compared with SMAP on the same cell-days as the baselines. The first checkpoint has seen
+SMAP of 2015-04-01..2016-03-31 and nothing of the days that are scored. A second one is trained on
+the same year as the recipe `replay` says, and publishes the same days from the same stored forcing
+by backfill.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -27,15 +31,24 @@ from rich.progress import Progress
 from msm.archive.naming import map_path
 from msm.demo import logged_in
 from msm.grid.ease import M09, M36, children
+from msm.model.checkpoint import WEIGHTS
+from msm.pipeline.backfill import backfill
+from msm.pipeline.crew import local_cluster
 from msm.pipeline.daily import daily
 from msm.pipeline.run import open_run
 from msm.sandbox.process import start
+from msm.settings import Settings
+from msm.training.data import read_data
+from msm.training.ensemble import train
 from msm.training.metrics import site_metrics, within
+from msm.training.recipe import read_recipe
 
 SPIN_UP = date(2015, 4, 1)
 FIRST, LAST = date(2016, 4, 1), date(2016, 5, 31)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 SMOOTHING_DAYS = 31
+RECIPE = "replay"
+WORKERS = 2
 MIN_DAYS = 5
 """A cell is scored where SMAP saw it on at least so many of the days."""
 
@@ -48,6 +61,7 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
     began = time.perf_counter()
     with start(folder / "sandbox", str(table)) as sandbox, Progress() as bar:
         settings = logged_in(sandbox, folder, (FIRST - SPIN_UP).days)
+        settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
         spin_up = bar.add_task("spin-up", total=(FIRST - SPIN_UP).days)
         published = bar.add_task("published", total=len(DAYS))
         with open_run(settings) as run:
@@ -68,6 +82,29 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
         "minutes_of_spin_up": (spun_up - began) / 60,
         "seconds_per_published_day": (time.perf_counter() - spun_up) / (len(DAYS) - 1),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dict[str, float]]:
+    """Train the recipe, and publish every day with it; return the archive, and what it cost."""
+    began = time.perf_counter()
+    again = folder / RECIPE
+    shutil.rmtree(again, ignore_errors=True)
+    shutil.copytree(folder / "work", again / "work", copy_function=os.link, symlinks=True)
+    card = again / f"{RECIPE}.json"
+    train(read_recipe(Path(RECIPE)), read_data(data), card, fits)
+    trained = time.perf_counter()
+    settings = Settings(
+        work=again / "work",
+        archive=again / "archive",
+        checkpoint=card,
+        spin_up_days=(FIRST - SPIN_UP).days,
+    )
+    with open_run(settings) as run, local_cluster(settings, WORKERS) as crew:
+        backfill(run, DAYS, "missing", crew, datetime.now(UTC))
+    return settings.archive, {
+        "minutes_of_training": (trained - began) / 60,
+        "minutes_of_backfill": (time.perf_counter() - trained) / 60,
     }
 
 
@@ -114,15 +151,19 @@ def persistence(smap: Series) -> Series:
     return out
 
 
-def score(archive: Path, data: Path, days: Sequence[date]) -> dict[str, dict[str, float]]:
+def score(
+    archives: Mapping[str, Path], data: Path, days: Sequence[date]
+) -> dict[str, dict[str, float]]:
     """Compare the maps and the baselines with SMAP on the same cell-days.
 
     Parameters
     ----------
-    archive, data
-        Folders of the maps and of the real data.
+    archives
+        Folders of maps, by the name of what made them.
+    data
+        Folder of the real data.
     days
-        Consecutive days, none of which the checkpoint has seen.
+        Consecutive days, none of which the checkpoints have seen.
     """
     first, last = days[0], days[-1]
     with xr.open_dataset(data / "conus_pixels" / "conus_v4f1.nc") as table:
@@ -137,7 +178,7 @@ def score(archive: Path, data: Path, days: Sequence[date]) -> dict[str, dict[str
     trained = times < np.datetime64(FIRST)
     of_year = (times - times.astype("datetime64[Y]")).astype(float)
     series = {
-        "msm, published maps": published_series(archive, days, lat, lon),
+        **{name: published_series(each, days, lat, lon) for name, each in archives.items()},
         "hydroDL, single task": single,
         "hydroDL, multi task": multi,
         "climatology of the training year": climatology(
@@ -165,10 +206,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folder", type=Path, default=Path("build/replay"))
+    parser.add_argument("--training", type=Path, default=Path("build/training"))
     arguments = parser.parse_args()
     cost = make_maps(arguments.folder, arguments.data / "conus_pixels" / "conus_v4f1.nc")
-    table = score(arguments.folder / "archive", arguments.data, DAYS)
-    result = {"first": str(FIRST), "last": str(LAST), "cost": cost, "median over cells": table}
+    trained, more = make_maps_of_recipe(arguments.folder, arguments.data, arguments.training)
+    archives = {
+        "msm, first checkpoint": arguments.folder / "archive",
+        f"msm, recipe {RECIPE}": trained,
+    }
+    table = score(archives, arguments.data, DAYS)
+    result = {
+        "first": str(FIRST),
+        "last": str(LAST),
+        "cost": cost | more,
+        "median over cells": table,
+    }
     (arguments.folder / "replay.json").write_text(json.dumps(result, indent=1) + "\n")
     Console().print_json(json.dumps(result))
 

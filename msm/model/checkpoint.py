@@ -20,8 +20,11 @@ from msm.durable import replacing
 from msm.errors import MsmError
 from msm.model.card import Card
 
-SHIPPED = Path(__file__).parent / "weights" / "first.json"
-"""The checkpoint that comes with msm."""
+WEIGHTS = Path(__file__).parent / "weights"
+"""The checkpoints that come with msm."""
+
+SHIPPED = WEIGHTS / "first.json"
+"""The one that is used where no other is named."""
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
