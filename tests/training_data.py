@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from tests.training.buckets import weather
+
 N_STATION = 12
 
 RECIPE = """
@@ -47,13 +49,7 @@ def write_training_data(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     days = np.arange("2021-01-01", "2023-01-01", dtype="datetime64[D]")
     shape = N_STATION, days.size
-    rain = rng.exponential(8, shape) * (rng.random(shape) < 0.25)
-    sand = rng.uniform(0.2, 0.7, N_STATION)
-    water, level = np.empty(shape), np.full(N_STATION, 0.2)
-    for day in range(days.size):
-        level = np.clip(level + 0.006 * rain[:, day], 0.05, 0.45)
-        level = 0.05 + (level - 0.05) * (0.97 - 0.2 * sand)
-        water[:, day] = level
+    forcing, sand, water = weather(*shape, seed=0, seen=1.0)
     wban = [f"{number:05d}" for number in range(1, N_STATION + 1)]
     stations = pd.DataFrame(
         {
@@ -72,7 +68,7 @@ def write_training_data(folder: Path) -> Path:
             "wban": np.repeat(wban, days.size),
             "date": np.tile(days, N_STATION),
             "t_avg_c": rng.uniform(2, 28, shape).ravel(),
-            "precipitation_mm": rain.ravel(),
+            "precipitation_mm": forcing["precipitation"].ravel(),
             "solar_mj_m2": rng.uniform(5, 25, shape).ravel(),
             "rh_avg_percent": rng.uniform(30, 90, shape).ravel(),
             "soil_moisture_5cm": water.ravel(),

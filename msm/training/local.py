@@ -84,7 +84,8 @@ def _regressors(cells: Samples) -> Values:
     columns = [np.sqrt(_fading(rain, recession)) for recession in RECESSIONS]
     columns += [_fading(cells.forcing[name], 1 - 1 / MEAN_DAYS) for name in WEATHER]
     found = np.stack(columns, axis=-1)
-    return np.asarray((found - found.mean(axis=(0, 1))) / found.std(axis=(0, 1)))
+    spread = found.std(axis=(0, 1))
+    return np.asarray((found - found.mean(axis=(0, 1))) / np.where(spread > 0, spread, 1.0))
 
 
 def _fading(values: Floats, recession: float) -> Values:

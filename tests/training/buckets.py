@@ -13,8 +13,10 @@ N_STATION, N_CELL, N_DAY = 30, 16, 800
 FIRST = np.datetime64("2014-01-01")
 
 
-def weather(n: int, n_day: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Return forcing, sand and soil moisture of n places."""
+def weather(
+    n: int, n_day: int, seed: int, seen: float = 0.5
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return forcing, sand and soil moisture of n places, which a share of the days has."""
     rng = np.random.default_rng(seed)
     rain = rng.exponential(8, (n, n_day)) * (rng.random((n, n_day)) < 0.25)
     sand = rng.uniform(0.2, 0.7, n)
@@ -23,7 +25,7 @@ def weather(n: int, n_day: int, seed: int) -> tuple[dict[str, np.ndarray], np.nd
         level = np.clip(level + 0.006 * rain[:, day], 0.05, 0.45)
         level = 0.05 + (level - 0.05) * (0.97 - 0.2 * sand)
         water[:, day] = level
-    water[rng.random((n, n_day)) < 0.5] = np.nan
+    water[rng.random((n, n_day)) >= seen] = np.nan
     forcing = {
         "precipitation": rain.astype(np.float32),
         "air_temperature": rng.normal(285, 8, (n, n_day)).astype(np.float32),
