@@ -1,0 +1,69 @@
+"""The stations as the product serves them: each predicted by networks that have not seen it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.serving import FIRST, LAST, SCORED, compared, predicted
+from msm.training.crossval import checkpoints
+from msm.training.hindcast import hindcast
+from msm.training.metrics import within
+from msm.training.split import Split
+from tests.training.buckets import GROUND_ONLY, data, recipe, weather
+
+SHIFT = np.datetime64("2015-04-01") - np.datetime64("2014-01-01")
+
+
+@pytest.fixture(scope="module")
+def stations():
+    """Made-up stations on the days that are served, seen every day."""
+    found = data()
+    forcing, sand, water = weather(found.ground.n_cell, found.ground.days.size, 0, seen=1.0)
+    ground = replace(
+        found.ground,
+        days=found.ground.days + SHIFT,
+        forcing=forcing,
+        statics={"measured_sand": sand},
+        target=water,
+    )
+    return replace(found, ground=ground)
+
+
+@pytest.fixture(scope="module")
+def fitted(stations, tmp_path_factory):
+    asked = recipe(
+        **GROUND_ONLY | {"optional": ["measured_sand"]},
+        statics=["measured_sand"],
+        steps=40,
+        ground={"first": FIRST, "last": stations.ground.days[-1].item()},
+    )
+    return checkpoints(asked, stations, Split.folds, tmp_path_factory.mktemp("fits"), 1)
+
+
+def test_each_station_is_predicted_by_what_has_not_seen_it(stations, fitted):
+    some = stations.ground.at(np.array([7, 2, 20]))
+    found = predicted(fitted, stations, some)
+    assert found.names == tuple(some.names)
+    for part, checkpoint in fitted:
+        here = np.isin(some.names, stations.ground.names[part.held_out])
+        assert not set(some.names[here]) & set(checkpoint.card.training.stations)
+        if here.any():
+            said = hindcast(checkpoint, some.at(here)).soil_moisture
+            days = np.isin(some.days, found.days)
+            np.testing.assert_array_equal(found.soil_moisture[here], said[:, days])
+
+
+def test_other_weather_and_no_measured_soil_are_scored_on_the_same_days(stations, fitted):
+    """The product's own rain is too little: the third way differs from the second by it alone."""
+    dry = {name: values.copy() for name, values in stations.ground.forcing.items()}
+    dry["precipitation"] *= 0.3
+    nobody = np.array([n for n in range(stations.ground.n_cell) if n != 4])
+    served = replace(stations.ground, forcing=dry).at(nobody)
+    result = compared(fitted, stations, served)
+    assert result["n_sites"] == served.n_cell
+    assert result["site_days"] == served.n_cell * within(served.days, SCORED, LAST).sum()
+    measured, without, product = (each["median"] for each in result["scores"].values())
+    assert measured["R"] != without["R"]
+    assert product["R"] < without["R"]
+    assert product["bias"] < without["bias"]
