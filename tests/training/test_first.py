@@ -6,7 +6,7 @@ import pytest
 import torch
 import xarray as xr
 
-from msm.model.checkpoint import load_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint
 from msm.model.inference import outside_training
 from msm.model.network import SoilMoistureLSTM, network_of
 from msm.training.fit import channels
@@ -15,7 +15,7 @@ from msm.training.metrics import site_metrics
 from msm.training.pixels import read_pixels
 from msm.training.samples import Samples
 
-CHECKPOINT = load_checkpoint()
+CHECKPOINT = load_checkpoint(WEIGHTS / "first.json")
 CARD = CHECKPOINT.card
 
 
@@ -36,7 +36,7 @@ def network() -> SoilMoistureLSTM:
     return network_of(CHECKPOINT, 0)
 
 
-def test_the_shipped_checkpoint_in_the_year_after_its_training(real_data: Path, pixels: Samples):
+def test_the_first_checkpoint_in_the_year_after_its_training(real_data: Path, pixels: Samples):
     """The daily service over one year after one of spin-up, beside hydroDL for the same cells."""
     predicted = hindcast(CHECKPOINT, pixels).soil_moisture[:, 366:731]
     year = pixels.between(date(2016, 4, 1), date(2017, 3, 31))
