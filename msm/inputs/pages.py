@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from msm.inputs.known_bad import load_known_bad
 from msm.inputs.layout import STEP, Layout, Variable
 from msm.inputs.product import GranuleError, Product
 from msm.inputs.registry import PRODUCTS, inspect
@@ -118,8 +119,23 @@ def sources_page() -> str:
         "map is provisional, and made again when it has come. The file's `forcing_sources`\n"
         f"tells what was used. The order stands in `msm/inputs/tiers.toml`.\n\n"
         f"{_table(('variable', 'products, best first'), orders)}\n"
-        f"Due and final in days after the product day.\n\n{_table(head, products)}"
+        f"Due and final in days after the product day.\n\n{_table(head, products)}\n"
+        "Granules of these days are left out although they are offered, unless they were produced "
+        "later than is said\nhere (`msm/inputs/known_bad.toml`):\n\n"
+        f"{_table(('products', 'days', 'produced before', 'why'), _known_bad())}"
     )
+
+
+def _known_bad() -> list[tuple[str, ...]]:
+    return [
+        (
+            ", ".join(period.products),
+            f"{period.first} to {period.last}",
+            f"{period.produced_before:%Y-%m-%d}" if period.produced_before else "at any time",
+            f"{period.reason} ({period.source})",
+        )
+        for period in load_known_bad().periods
+    ]
 
 
 def _box(box: Box) -> str:

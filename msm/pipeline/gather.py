@@ -13,6 +13,7 @@ from msm.cells import Label
 from msm.errors import MsmError
 from msm.forcing import incomplete, missing_stamps
 from msm.inputs.granule import Granule, GranuleFile, newest
+from msm.inputs.known_bad import sound
 from msm.inputs.product import Product
 from msm.inputs.tiers import Choice, NoSourceError, choose
 from msm.pipeline.retrievals import store_retrievals
@@ -192,7 +193,7 @@ class _Window:
         if product.id not in self._offered:
             until = midnight(self.last + timedelta(days=1))
             found = self.run.source.search(product, midnight(self.first), until)
-            self._offered[product.id] = newest(found)
+            self._offered[product.id] = newest(sound(product, found))
         if (product.id, day) in self.useless:
             return False
         lacking = missing_stamps(product, day, self._offered[product.id][0])

@@ -18,6 +18,7 @@ from msm.cells import CellFields, Label
 from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.inputs.granule import GranuleFile, newest
+from msm.inputs.known_bad import sound
 from msm.inputs.product import Product
 from msm.inputs.smap_l4_constants import SPL4SMLM_008
 from msm.model.card import InputSpec
@@ -174,7 +175,7 @@ def fetch_newest(
     run: Run, product: Product, start: datetime, end: datetime
 ) -> tuple[GranuleFile, ...]:
     """Fetch the newest production of each granule; what is not good is left out and logged."""
-    chosen, _ = newest(run.source.search(product, start, end))
+    chosen, _ = newest(sound(product, run.source.search(product, start, end)))
     fetched = run.source.fetch(product, chosen) if chosen else None
     if fetched is None:
         return ()

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from msm import cells, retrievals
 from msm.cells import CellFields
 from msm.inputs.granule import Fetched, Granule, GranuleFile, newest
+from msm.inputs.known_bad import sound
 from msm.inputs.product import GranuleError
 from msm.inputs.smap_l3 import SPL3SMP_E_006
 from msm.pipeline.run import Run, midnight, windows
@@ -110,5 +111,5 @@ def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
 
 def _offered(run: Run, window: Sequence[date]) -> tuple[dict[date, Granule], list[Granule]]:
     found = run.source.search(SATELLITE, midnight(window[0]), midnight(window[-1]))
-    chosen, superseded = newest(found)
+    chosen, superseded = newest(sound(SATELLITE, found))
     return {granule.time.date(): granule for granule in chosen if granule.time}, superseded
