@@ -17,6 +17,8 @@ import pytest
 from msm import cells
 from msm.archive import store
 from msm.archive.validate import validate
+from msm.inputs import known_bad
+from msm.inputs.known_bad import KnownBad, Period
 from msm.model.checkpoint import load_checkpoint, save_checkpoint
 from msm.pipeline.backfill import backfill, plan
 from msm.pipeline.chains import find_chain, touched
@@ -128,6 +130,30 @@ def test_daily_backfill_and_replay_make_the_same_files(site, fresh_sandbox):
     assert files(whole) == made
     assert files(late) == made
     assert [day for day in DAYS if made[day] != blind[day]] == DAYS[2:]
+
+
+def test_a_granule_that_is_known_to_be_bad_is_none_until_it_is_produced_anew(
+    site, fresh_sandbox, monkeypatch
+):
+    mended = datetime(2016, 8, 1, tzinfo=UTC)
+    fault = Period(
+        products=("SPL3SMP_E 006",),
+        first=LATE,
+        last=LATE,
+        produced_before=mended,
+        reason="it is made up",
+        source="this test",
+    )
+    monkeypatch.setattr(known_bad, "load_known_bad", lambda: KnownBad(periods=(fault,)))
+    run, day = site(), LATE + timedelta(days=LAG)
+    blind = given(run, day).fields
+    assert granule(LATE) not in [entry.granule for entry in blind.inputs]
+    assert LAG not in set(blind.fields["retrieval_age"])
+    better_retrievals(run, day)
+    assert given(run, day).fields.sha256 == blind.sha256
+    fresh_sandbox.revise(granule(LATE), produced=mended)
+    better_retrievals(run, day)
+    assert LAG in set(given(run, day).fields.fields["retrieval_age"])
 
 
 def test_the_lineage_names_the_retrievals_that_a_day_knew_of(site):
