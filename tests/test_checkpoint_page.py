@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.accuracy import keep
 from benchmarks.checkpoint_page import FOUND, PAGE, page
-from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, make_checkpoint
 from msm.training.crossval import score
 from msm.training.split import Split
 from tests.conftest import ROOT
@@ -26,7 +26,7 @@ def trained() -> Checkpoint:
 
 
 def made_of(**training) -> Checkpoint:
-    made = ensemble_of(load_checkpoint().card, members=2, hidden_size=8)
+    made = ensemble_of(load_checkpoint(WEIGHTS / "first.json").card, members=2, hidden_size=8)
     record = made.card.training.model_copy(update=training)
     return make_checkpoint(made.card.model_copy(update={"training": record}), made.weights)
 

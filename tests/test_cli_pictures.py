@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from msm.cli import app
-from msm.model.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, make_checkpoint, save_checkpoint
 from tests.ensembles import ensemble_of
 
 NAMES = ("NM_Socorro_20_N", "NC_Durham_11_W", "MT_Dillon_18_WSW")
@@ -28,7 +28,7 @@ def sites(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checkpoint(folder: Path, learned: tuple[str, ...]) -> Path:
     """Make a checkpoint of random weights that needs no soil and has learned from stations."""
-    card = load_checkpoint().card
+    card = load_checkpoint(WEIGHTS / "first.json").card
     soil = tuple(spec.model_copy(update={"optional": True}) for spec in card.statics)
     made = ensemble_of(card.model_copy(update={"statics": soil}), members=2, hidden_size=8)
     record = made.card.training.model_copy(update={"stations": learned})

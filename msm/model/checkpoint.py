@@ -23,7 +23,7 @@ from msm.model.card import Card
 WEIGHTS = Path(__file__).parent / "weights"
 """The checkpoints that come with msm."""
 
-SHIPPED = WEIGHTS / "first.json"
+SHIPPED = WEIGHTS / "multiscale.json"
 """The one that is used where no other is named."""
 
 Weights = Mapping[str, npt.NDArray[np.float32]]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from msm.model import cuda
-from msm.model.checkpoint import Checkpoint, load_checkpoint
+from msm.model.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
 from msm.model.cuda import Precision, Resident
 from msm.model.inference import run, step
 from msm.model.prediction import Prediction
@@ -20,7 +20,7 @@ TOLERANCE: dict[Precision, float] = {"float32": 1e-4, "float16": 1e-3}
 def season() -> tuple[list[np.ndarray], np.ndarray]:
     """Forcing of five days and statics anywhere within the range of the shipped checkpoint."""
     rng = np.random.default_rng(0)
-    card = load_checkpoint().card
+    card = load_checkpoint(WEIGHTS / "first.json").card
     low, high = (np.array([getattr(s, k) for s in card.inputs]) for k in ("minimum", "maximum"))
     raw = rng.uniform(low, high, (5, 1500, 6)).astype(np.float32)
     return list(raw[:, :, :4]), raw[0, :, 4:]
@@ -41,7 +41,7 @@ def test_its_arithmetic_agrees_with_the_tiles(
 ):
     """The arithmetic alone, on the CPU, in batches that do not divide the cells."""
     monkeypatch.setattr(cuda, "BATCH", 100)
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint(WEIGHTS / "first.json")
     days, statics = season
     days, statics = [day[:250] for day in days], statics[:250]
     state = State.zeros(250, 256)
@@ -90,7 +90,7 @@ def test_cuda_agrees_with_the_cpu_for_an_ensemble(ensemble: Checkpoint, make_gap
 def test_cuda_agrees_with_the_cpu(
     season: tuple[list[np.ndarray], np.ndarray], precision: Precision
 ):
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint(WEIGHTS / "first.json")
     days, statics = season
     state = State.zeros(1500, 256)
     expected = run(checkpoint, days, statics, state, "cpu")
@@ -105,7 +105,7 @@ def test_days_that_stay_on_cuda_are_days_that_come_back(
 ):
     """A day's results are its own although the next days are already under way."""
     monkeypatch.setattr(cuda, "BATCH", 400)
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint(WEIGHTS / "first.json")
     days, statics = season
     state = State.zeros(1500, 256)
     stayed = list(run(checkpoint, days, statics, state, "cuda"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from msm.model import tiles
 from msm.model.chain import ChainRoot, open_chain
-from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.inference import InferenceError, outside_training, run, step
 from msm.model.network import SoilMoistureLSTM, network_of
 from msm.model.snapshot import deflate
@@ -182,7 +182,7 @@ def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
 
 def test_rounding_the_state_costs_little_over_a_season(make_day: MakeDay):
     """A half-precision state carried over 120 days against the network in full precision."""
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint(WEIGHTS / "first.json")
     card = checkpoint.card
     rng = np.random.default_rng(0)
     n_cell, n_day = 20, 120

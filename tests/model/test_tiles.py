@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, make_checkpoint
 from msm.model.inference import run, step
 from msm.model.state import TILE, State
 
@@ -84,7 +84,7 @@ def test_one_member_is_a_plain_torch_lstm(checkpoint: Checkpoint, make_day: Make
 
 
 def test_the_shipped_checkpoint_is_a_plain_torch_lstm():
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint(WEIGHTS / "first.json")
     rng = np.random.default_rng(0)
     low, high = ([getattr(s, k) for s in checkpoint.card.inputs] for k in ("minimum", "maximum"))
     raw = rng.uniform(low, high, (TILE + 9, 6)).astype(np.float32)

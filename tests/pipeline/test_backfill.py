@@ -16,7 +16,7 @@ from msm import cells
 from msm.archive import store
 from msm.archive.layers import LAYERS
 from msm.errors import MsmError
-from msm.model.checkpoint import load_checkpoint, make_checkpoint, save_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, make_checkpoint, save_checkpoint
 from msm.pipeline import advance as advancing
 from msm.pipeline import crew as crews
 from msm.pipeline.backfill import backfill, days_between, days_of_file, plan
@@ -111,7 +111,7 @@ def test_any_number_of_workers_and_blocks_makes_the_same_files(
 
 def test_an_ensemble_makes_the_same_files_day_by_day_and_in_blocks(site, tmp_path):
     card = tmp_path / "ensemble.json"
-    save_checkpoint(card, ensemble_of(load_checkpoint().card))
+    save_checkpoint(card, ensemble_of(load_checkpoint(WEIGHTS / "first.json").card))
     each, whole = (
         Run(run.settings.model_copy(update={"checkpoint": card}), run.readers)
         for run in (site(tmp_path / "each"), site(tmp_path / "whole"))

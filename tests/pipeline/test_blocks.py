@@ -5,7 +5,7 @@ import pytest
 
 from msm import cells
 from msm.cells import CellFields
-from msm.model.checkpoint import load_checkpoint, save_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.pipeline import blocks
 from msm.pipeline.chains import open_chain, prediction_path
 from msm.pipeline.run import Run
@@ -18,7 +18,7 @@ DAY = date(2016, 6, 3)
 def run(settings, readers, tmp_path):
     """A run of an ensemble, with statics and one day's forcing in store: without longwave."""
     card = tmp_path / "ensemble.json"
-    save_checkpoint(card, ensemble_of(load_checkpoint().card))
+    save_checkpoint(card, ensemble_of(load_checkpoint(WEIGHTS / "first.json").card))
     run = Run(settings.model_copy(update={"checkpoint": card}), readers)
     store(run.statics_path, run, None, sand=0.4, clay=0.2, vegetation_water_content=[2.0, np.nan])
     weather = {"air_temperature": 290.0, "specific_humidity": 0.01, "shortwave_down": 200.0}

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from msm.archive.validate import validate
-from msm.model.checkpoint import load_checkpoint, save_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.pipeline.daily import daily
 from msm.pipeline.run import Run
 from tests.ensembles import ensemble_of
@@ -27,7 +27,9 @@ def make(settings, readers):
 
 
 def test_an_ensemble_publishes_its_uncertainty_whole_and_in_two_parts(make, tmp_path):
-    save_checkpoint(tmp_path / "ensemble.json", ensemble_of(load_checkpoint().card))
+    save_checkpoint(
+        tmp_path / "ensemble.json", ensemble_of(load_checkpoint(WEIGHTS / "first.json").card)
+    )
     made = make(checkpoint=tmp_path / "ensemble.json")
     there = made.quality_flag.notnull()
     total, aleatoric, epistemic = (made[name].where(there) for name in (WHOLE, *PARTS))
@@ -40,9 +42,9 @@ def test_an_ensemble_publishes_its_uncertainty_whole_and_in_two_parts(make, tmp_
 
 
 def test_one_network_publishes_its_uncertainty_whole(make):
-    made = make()
+    made = make(checkpoint=WEIGHTS / "first.json")
     assert not [name for name in PARTS if name in made]
     assert made.soil_moisture.ancillary_variables == f"{WHOLE} quality_flag"
-    error = load_checkpoint().card.head.error
+    error = load_checkpoint(WEIGHTS / "first.json").card.head.error
     values = made[WHOLE].values[made.soil_moisture.notnull().values]
     np.testing.assert_allclose(values, error, atol=2**-15)

@@ -19,7 +19,7 @@ from msm.archive import store
 from msm.archive.validate import validate
 from msm.inputs import known_bad
 from msm.inputs.known_bad import KnownBad, Period
-from msm.model.checkpoint import load_checkpoint, save_checkpoint
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.pipeline.backfill import backfill, plan
 from msm.pipeline.chains import find_chain, touched
 from msm.pipeline.crew import Alone, local_cluster
@@ -48,7 +48,7 @@ def granule(day):
 def card(tmp_path_factory):
     """Path of a checkpoint that asks for retrievals two to four days old."""
     path = tmp_path_factory.mktemp("informed") / "informed.json"
-    save_checkpoint(path, informed_of(load_checkpoint().card, LAG, WINDOW))
+    save_checkpoint(path, informed_of(load_checkpoint(WEIGHTS / "first.json").card, LAG, WINDOW))
     return path
 
 

@@ -1,0 +1,75 @@
+"""The shipped checkpoint: what its pages say of it is of this one, and it does what they say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.accuracy import FOUND
+from msm.model.checkpoint import load_checkpoint
+from msm.model.network import network_of
+from msm.training.data import Data, read_data
+from msm.training.evaluate import evaluate
+from msm.training.fit import channels
+from msm.training.fits import code_sha256
+from msm.training.hindcast import with_inputs
+from msm.training.recipe import read_recipe
+from tests.conftest import ROOT
+
+CHECKPOINT = load_checkpoint()
+CARD = CHECKPOINT.card
+
+
+@pytest.fixture(scope="module")
+def data(real_data: Path) -> Data:
+    return read_data(real_data)
+
+
+def test_its_recipe_is_the_one_that_was_cross_validated():
+    recipe = read_recipe(Path(CARD.name))
+    assert CARD.training.recipe == recipe.text
+    found = json.loads((ROOT / FOUND / f"{CARD.name}-folds.json").read_text())
+    assert found["recipe_sha256"] == recipe.sha256
+    assert found["code_sha256"] == code_sha256()
+    assert found["data_sha256"][:12] in CARD.training.data
+
+
+def test_it_tells_how_sure_it_is():
+    assert CARD.members > 1
+    assert CARD.published == "ground"
+    assert CARD.uncertainty.aleatoric != 1.0
+
+
+def test_real_stations_that_it_has_not_seen_are_predicted(data: Data):
+    """Under other names the stations are scored; they were learned from, so the bar is high."""
+    unknown = np.array([f"not {name}" for name in data.ground.names])
+    _, result = evaluate(CHECKPOINT, replace(data.ground, names=unknown))
+    assert result["n_sites"] >= 90
+    assert result["median"]["R"] > 0.9
+    assert result["median"]["ubRMSE"] < 0.033
+    _, seen = evaluate(CHECKPOINT, data.ground)
+    assert seen["n_sites"] == 0
+    assert seen["seen"]["n_sites"] == result["n_sites"]
+    assert "median" not in seen["seen"]
+
+
+def test_a_map_without_measured_soil_is_predicted_too(data: Data):
+    bare = {name: np.full_like(v, np.nan) for name, v in data.ground.statics.items()}
+    unknown = np.array([f"not {name}" for name in data.ground.names])
+    _, result = evaluate(CHECKPOINT, replace(data.ground, names=unknown, statics=bare))
+    assert result["median"]["R"] > 0.9
+
+
+def test_a_year_of_spin_up_settles_the_state(data: Data):
+    """What a state began with is forgotten a year later."""
+    some = with_inputs(data.ground.at(np.arange(0, data.ground.n_cell, 8)), CARD)
+    x = channels(CARD, some)[:, :730]
+    network = network_of(CHECKPOINT, 0)
+    with torch.no_grad():
+        cold, _ = network(x[:, 365:])
+        carried = network(x)[0][:, 365:]
+    late = (carried - cold)[:, -30:, CARD.published_outputs][..., 0].numpy() * CARD.head.std
+    assert np.sqrt((late**2).mean()) < 0.01
