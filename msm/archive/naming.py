@@ -10,7 +10,8 @@ PRODUCT = "MSM-SM-D-M09"
 """msm, soil moisture, daily, EASE-2 9 km."""
 
 PRODUCT_VERSION = "1.1"
-"""major.minor: minor rises when values change for the same inputs, major when the layout does."""
+"""major.minor: minor rises when values change for the same inputs and checkpoint, major when the
+layout does."""
 
 _STEM = re.compile(rf"^{PRODUCT}-(?P<label>[\w.]+)-(?P<day>\d{{8}})-v(?P<version>\d+\.\d+)$")
 
