@@ -55,15 +55,14 @@ def test_each_station_is_predicted_by_what_has_not_seen_it(stations, fitted):
 
 
 def test_other_weather_and_no_measured_soil_are_scored_on_the_same_days(stations, fitted):
-    """The product's own rain is too little: the third way differs from the second by it alone."""
-    dry = {name: values.copy() for name, values in stations.ground.forcing.items()}
-    dry["precipitation"] *= 0.3
+    """The product's own rain is a week late: the third way differs from the second by it alone."""
+    late = dict(stations.ground.forcing)
+    late["precipitation"] = np.roll(late["precipitation"], 7, axis=1)
     nobody = np.array([n for n in range(stations.ground.n_cell) if n != 4])
-    served = replace(stations.ground, forcing=dry).at(nobody)
+    served = replace(stations.ground, forcing=late).at(nobody)
     result = compared(fitted, stations, served)
     assert result["n_sites"] == served.n_cell
     assert result["site_days"] == served.n_cell * within(served.days, SCORED, LAST).sum()
     measured, without, product = (each["median"] for each in result["scores"].values())
     assert measured["R"] != without["R"]
-    assert product["R"] < without["R"]
-    assert product["bias"] < without["bias"]
+    assert product["R"] < without["R"] - 0.1

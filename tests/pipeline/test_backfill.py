@@ -333,7 +333,7 @@ def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path):
     card = shipped.card.model_copy(update={"name": "second"})
     save_checkpoint(other, make_checkpoint(card, shipped.weights))
     changed = Run(run.settings.model_copy(update={"checkpoint": other}), run.readers)
-    said = f"2 of the days, {WANTED[0]} the first, are published .* first 1, not of second 1"
+    said = f"2 of the days, {WANTED[0]} the first, are published .* multiscale 1, not of second 1"
     with pytest.raises(MsmError, match=said):
         make(changed)
     # A new chain aside; the old one stays, and is found again.

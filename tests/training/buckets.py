@@ -25,7 +25,7 @@ def weather(
         level = np.clip(level + 0.006 * rain[:, day], 0.05, 0.45)
         level = 0.05 + (level - 0.05) * (0.97 - 0.2 * sand)
         water[:, day] = level
-    water[rng.random((n, n_day)) >= seen] = np.nan
+    water[rng.random((n, n_day)) < 1 - seen] = np.nan
     forcing = {
         "precipitation": rain.astype(np.float32),
         "air_temperature": rng.normal(285, 8, (n, n_day)).astype(np.float32),
