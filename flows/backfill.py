@@ -14,6 +14,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
+from flows.alert import tell
 from flows.retries import RETRY_SECONDS, worth_retrying
 from msm.errors import MsmError
 from msm.pipeline.backfill import Replace, Report, days_between
@@ -54,7 +55,13 @@ def make_days(
         return make(run, days, replace, crew, now, progress)
 
 
-@flow(name="msm-backfill", flow_run_name="backfill {domain} {start}..{end}", log_prints=False)
+@flow(
+    name="msm-backfill",
+    flow_run_name="backfill {domain} {start}..{end}",
+    on_failure=[tell],
+    on_crashed=[tell],
+    log_prints=False,
+)
 def backfill(
     start: date,
     end: date,

@@ -14,10 +14,9 @@ from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.alert import tell
 from flows.report import address, report
 from flows.retries import RETRY_SECONDS, worth_retrying
-from msm.grid.domain import load_domain
-from msm.inputs.tiers import due_day
 from msm.model.current import card_in_use
 from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
@@ -25,6 +24,7 @@ from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.retrievals import better_retrievals, store_retrievals
 from msm.pipeline.run import check_day, open_run
+from msm.pipeline.watch import Watched, watch
 from msm.settings import read_settings
 
 
@@ -81,32 +81,75 @@ def report_day(day: date, domain: str, path: Path) -> dict[str, Any]:
     return statistics
 
 
-@flow(name="msm-daily", flow_run_name="daily {domain} {day}", log_prints=False)
-def daily(day: date | None = None, domain: str = "conus") -> Path:
-    """Make one day's map and publish it.
+@task(
+    task_run_name="look over {domain}",
+    retries=len(RETRY_SECONDS),
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_jitter_factor=0.3,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+)
+def look_over(domain: str, checkpoint: Path | None, moment: datetime) -> Watched:
+    """Make the newest days, and what has changed before them."""
+    logger = get_run_logger()
+    with open_run(read_settings(domain=domain, checkpoint=checkpoint)) as run:
+        return watch(
+            run,
+            moment,
+            lambda what, done, total: logger.info("%s %d/%d", what, done, total),
+        )
+
+
+@flow(
+    name="msm-daily",
+    flow_run_name="daily {domain} {day}",
+    on_failure=[tell],
+    on_crashed=[tell],
+    log_prints=False,
+)
+def daily(day: date | None = None, domain: str = "conus") -> list[Path]:
+    """Make the newest days, and what has changed before them; or one day.
 
     Parameters
     ----------
     day
-        UTC day of the product. By default the newest whose best sources are due at the scheduled
-        time of the run, so that a run that starts late makes the day it was meant for.
+        UTC day of the product. By default all days of the window (`MSM_WINDOW_DAYS`) up to the
+        newest whose best sources are due at the scheduled time of the run, so that a run that
+        starts late makes what it was meant for.
     domain
         `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
 
     Returns
     -------
-    Path
-        The published file.
+    list of Path
+        The files that were published.
     """
     now = datetime.now(UTC)
-    if day is None:
-        day = due_day(load_domain(domain), runtime.flow_run.scheduled_start_time or now)
-    check_day(day, now)
     # A retry may come half an hour later, when another checkpoint is in use.
     checkpoint = card_in_use(read_settings().checkpoint)
+    if day is None:
+        moment = runtime.flow_run.scheduled_start_time or now
+        return _window(domain, checkpoint, moment)
+    check_day(day, now)
     fetch(day, domain, checkpoint)
     for other in advance_to(day, domain, checkpoint):
         publish_day(other, domain, checkpoint, now)
     path = publish_day(day, domain, checkpoint, now)
     report_day(day, domain, path)
-    return path
+    return [path]
+
+
+def _window(domain: str, checkpoint: Path | None, moment: datetime) -> list[Path]:
+    """Look over the window, and report; a day that needs attention fails the run in the end."""
+    watched = look_over(domain, checkpoint, moment)
+    rows = "\n".join(f"| {s.day} | {s.state} | {s.note} |" for s in watched.states)
+    create_markdown_artifact(
+        f"# {watched.first} to {watched.last}\n\n| day | state | |\n|---|---|---|\n{rows}\n",
+        key=f"msm-{domain.partition(':')[0]}-days",
+        description=f"Days up to {watched.last}",
+    )
+    if watched.published:
+        newest = watched.published[-1]
+        report_day(newest.day, domain, newest.path)
+    watched.raise_alarms()
+    return [done.path for done in watched.published]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from msm import __version__
+from msm.cli_status import app as status_app
 from msm.cli_training import app as training_app
 from msm.errors import MsmError
 from msm.settings import read_settings
@@ -34,6 +36,7 @@ from msm.settings import read_settings
 if TYPE_CHECKING:
     from msm.archive.store import Published
     from msm.pipeline.backfill import Plan, Report
+    from msm.pipeline.watch import Watched
 
 app = typer.Typer(
     help="Daily soil-moisture maps at 9 km, and the archive that people download them from.",
@@ -42,6 +45,7 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="A simulated Earthdata on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(status_app)
 app.add_typer(training_app)
 
 screen = Console(stderr=True)
@@ -96,21 +100,22 @@ def options(
 def daily(
     day: Annotated[
         datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; the newest due by default."),
+        typer.Option("--date", formats=["%Y-%m-%d"], help="This UTC day alone."),
     ] = None,
     domain: DomainOption = None,
     as_json: Json = False,
 ) -> None:
-    """Make one day's map and publish it; safe to run again at any time."""
-    from msm.inputs.tiers import due_day
+    """Make the newest days and what has changed before them, or one day; safe to run again."""
     from msm.pipeline.daily import daily as make
     from msm.pipeline.run import open_run
+    from msm.pipeline.watch import watch
 
     now = datetime.now(UTC)
-    settings = read_settings(domain=domain)
-    with open_run(settings) as run, _progress() as progress:
-        published = make(run, day.date() if day else due_day(run.domain, now), now, progress)
-    _tell(published, as_json)
+    with open_run(read_settings(domain=domain)) as run, _progress() as progress:
+        if day:
+            _tell(make(run, day.date(), now, progress), as_json)
+        else:
+            _tell_watched(watch(run, now, progress), as_json)
 
 
 @app.command()
@@ -217,48 +222,24 @@ def _tell(published: Published, as_json: bool) -> None:
     typer.echo(published.path)
 
 
-@app.command()
-def status(domain: DomainOption = None, as_json: Json = False) -> None:
-    """Show which days are published, and which no longer follow from their inputs."""
-    from msm.archive import store
-    from msm.pipeline.chains import touched
-    from msm.pipeline.run import open_run
-
-    settings = read_settings(domain=domain)
-    records = [
-        record
-        for day in store.published_days(settings.archive, settings.domain)
-        if (record := store.read_item(settings.archive, settings.domain, day))
-    ]
-    with open_run(settings) as run:
-        stale, after = touched(run, records[-1].chain_id) if records else ({}, [])
+def _tell_watched(watched: Watched, as_json: bool) -> None:
     if as_json:
-        days = [asdict(record) for record in records]
-        told = {"published": days, "stale": stale, "after_stale": after}
-        typer.echo(json.dumps(_named(told), default=str))
-        return
-    table = Table("day", "status", "revision", "published", Column("file", overflow="fold"))
-    for record in records:
-        table.add_row(
-            str(record.day),
-            record.status,
-            str(record.revision),
-            f"{record.created:%Y-%m-%d %H:%MZ}",
-            record.path.name,
+        typer.echo(json.dumps(asdict(watched), default=str))
+    else:
+        counts = Counter(state.state.value for state in watched.states)
+        told = ", ".join(f"{number} {state}" for state, number in counts.items())
+        screen.print(
+            f"{len(watched.published)} maps published or made anew; "
+            f"{watched.first} to {watched.last}: {told}",
+            style="green",
         )
-    Console().print(table)
-    if records:
-        gaps = _gaps([record.day for record in records])
-        between = f"not published in between: {', '.join(map(str, gaps))}" if gaps else "no gap"
-        typer.echo(f"{len(records)} days, {between}")
-    if stale:
-        for day, why in stale.items():
-            typer.echo(f"{day} is stale: {why}")
-        last = max([*stale, *after])
-        typer.echo(
-            f"{len(after)} days after it follow it: msm backfill {min(stale)} {last} "
-            "--replace changed"
-        )
+        for state in watched.states:
+            if state.state != "published":
+                until = f" until {state.until:%Y-%m-%d}" if state.until else ""
+                screen.print(f"{state.day} {state.state}{until}: {state.note}", soft_wrap=True)
+        for published in watched.published:
+            typer.echo(published.path)
+    watched.raise_alarms()
 
 
 def _named(document: dict[Any, Any]) -> dict[str, Any]:
@@ -267,11 +248,6 @@ def _named(document: dict[Any, Any]) -> dict[str, Any]:
         str(key): _named(value) if isinstance(value, dict) else value
         for key, value in document.items()
     }
-
-
-def _gaps(days: list[date]) -> list[date]:
-    every = [days[0] + timedelta(days=n) for n in range((days[-1] - days[0]).days + 1)]
-    return sorted(set(every) - set(days))
 
 
 @app.command()
@@ -326,6 +302,28 @@ def probe(as_json: Json = False) -> None:
                 typer.echo(f"  {line}")
     if any(finding.differences for finding in findings):
         raise MsmError("Layouts differ from the real granules: bring the layout files up to date.")
+
+
+@app.command()
+def doctor(domain: DomainOption = None, as_json: Json = False) -> None:
+    """Look at everything that a run stands on, and say what to do where it will not hold."""
+    from msm.pipeline.doctor import Verdict, examine
+    from msm.pipeline.run import open_run
+
+    with open_run(read_settings(domain=domain)) as run:
+        findings = examine(run, datetime.now(UTC))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        styles = {Verdict.good: "green", Verdict.look: "yellow", Verdict.bad: "bold red"}
+        table = Table("", "", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
+        for finding in findings:
+            verdict = Text(finding.verdict, styles[finding.verdict])
+            table.add_row(finding.subject, verdict, Text(finding.what), Text(finding.remedy))
+        Console().print(table)
+    bad = [finding for finding in findings if finding.verdict == Verdict.bad]
+    if bad:
+        raise MsmError(f"{len(bad)} things stand in the way, {bad[0].subject} the first.")
 
 
 @app.command()

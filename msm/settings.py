@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +15,25 @@ from pydantic_settings import (
 )
 
 from msm.errors import MsmError
+
+
+class Limits(BaseModel):
+    """What a map must not exceed, m3 m-3 where it is soil moisture: `MSM_LIMITS`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    valid_fraction: float = Field(0.95, ge=0, le=1)
+    """Share of the cells with a value, at least; a map with less is withheld."""
+    outside_training: float = Field(0.2, ge=0, le=1)
+    """Share of the cells with an input outside the range of the training."""
+    step: float = Field(0.06, gt=0)
+    """Root-mean-square difference from the day before."""
+    satellite_bias: float = Field(0.1, gt=0)
+    """Mean difference from that day's SMAP, either way."""
+    satellite_ubrmse: float = Field(0.12, gt=0)
+    satellite_correlation: float = Field(0.2, ge=-1, le=1)
+    """At least, where SMAP sees `satellite_cells` or more."""
+    satellite_cells: int = Field(1000, ge=2)
 
 
 class Settings(BaseSettings):
@@ -50,6 +69,15 @@ class Settings(BaseSettings):
     replay_days: Annotated[int, Field(ge=0)] = 14
     """Days before a day whose inputs, where they changed, are followed by its run by itself; what
     changed earlier is listed by `msm status`, and replayed by `msm backfill`."""
+    window_days: Annotated[int, Field(ge=1)] = 14
+    """Days up to the newest due that every scheduled run holds against what is offered by now."""
+    deep_days: Annotated[int, Field(ge=1)] = 45
+    """The same, of the first run of a UTC day: long enough for maps to become final."""
+    gaps: dict[date, str] = Field(default_factory=dict)
+    """Days that no source will ever make, and why: they get no map, and are tried all the same.
+
+    Days after one that is not listed wait for it.
+    """
     granule_days: Annotated[int, Field(ge=1)] = 30
     """Days behind the newest whose granules `msm prune` keeps, beside those that may be revised.
 
@@ -65,6 +93,14 @@ class Settings(BaseSettings):
 
     With fewer, going back to that checkpoint costs a spin-up sooner.
     """
+    disk_margin_gb: Annotated[float, Field(ge=0)] = 20.0
+    """Free space of the work folder's and the archive's disk under which `msm doctor` warns."""
+    token_margin_days: Annotated[float, Field(ge=0)] = 7.0
+    """Days before the end of a token from which `msm doctor` warns."""
+    webhook_url: SecretStr | None = None
+    """Address that is told of runs that failed, as ``{"text": ...}``."""
+    limits: Limits = Limits()
+    """What a map must not exceed: it is flagged, or withheld from `latest.json`."""
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

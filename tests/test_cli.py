@@ -69,7 +69,13 @@ def test_a_wrong_setting_stops_every_command(tmp_path, monkeypatch):
 def test_status_of_an_empty_archive(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = json.loads(msm("status", "--json").stdout)
-    assert told == {"published": [], "stale": {}, "after_stale": []}
+    assert told == {
+        "quality": [],
+        "days": [],
+        "published": [],
+        "stale": {},
+        "after_stale": [],
+    }
 
 
 def test_the_sandbox_says_where_it_is_and_ends_when_told(tmp_path):

@@ -31,6 +31,8 @@ def site(fresh_sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("MSM_DOMAIN", "box:38,39,-98.5,-97")
     monkeypatch.setenv("MSM_SPIN_UP_DAYS", "0")
     monkeypatch.setenv("MSM_READERS", "1")
+    monkeypatch.setenv("MSM_WINDOW_DAYS", "2")
+    monkeypatch.setenv("MSM_DEEP_DAYS", "2")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,9 +48,11 @@ def run(line, folder):
 
 def test_a_day_and_a_look_at_its_inputs(site):
     told = {line: run(line, site) for line in (*commands("daily.md"), *commands("inputs.md"))}
-    assert len(told) == 6
+    assert len(told) == 8
+    assert len(told["msm daily"].splitlines()) == 2
     assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.1.nc")
-    assert "1 days, no gap" in told["msm status"]
+    assert "1 final" in told["msm status"]
+    assert "2 provisional" in told["msm status"]
     assert told["msm probe"].count("as its layout file says") == 12
 
 
@@ -56,7 +60,7 @@ def test_many_days_and_a_replay(site):
     made, by_prefect = commands("backfill.md")[:-1], commands("backfill.md")[-1]
     told = [run(line, site) for line in made]
     assert "3 days to make" in told[0]
-    assert "3 days, no gap" in told[3]
+    assert "3 final" in told[3]
     assert by_prefect.startswith("prefect deployment run msm-backfill/backfill ")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive import stac
+from msm.archive.assessment import Verdict, read_assessment
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder
 from msm.archive.netcdf import Header
 from msm.archive.validate import CHECKSUMS, sha256_of_file
@@ -55,6 +56,8 @@ class Record:
     """Chain of states that made it."""
     checkpoint: str
     """Name and version of the checkpoint that made it."""
+    verdict: str | None
+    """What the quality limits say of it; None where it was not assessed."""
 
 
 def read_record(item: Path) -> Record:
@@ -84,6 +87,7 @@ def read_record(item: Path) -> Record:
             created=datetime.fromisoformat(properties["created"]),
             chain_id=lineage["chain_id"],
             checkpoint=f"{lineage['checkpoint_name']} {lineage['checkpoint_version']}",
+            verdict=properties.get("msm:quality", {}).get("verdict"),
         )
     except (ValueError, KeyError) as error:
         raise MsmError(
@@ -100,10 +104,13 @@ def put_item(path: Path, header: Header, sha256: str) -> Record:
         The NetCDF file, what it says about itself, and its checksum.
     """
     picture, item = path.with_suffix(".png"), path.with_suffix(".json")
+    assessment = read_assessment(path)
     document = stac.item(
         header,
         (sha256, path.stat().st_size),
         (sha256_of_file(picture), picture.stat().st_size),
+        # One of an earlier revision says nothing of this one.
+        assessment if assessment and assessment.sha256 == sha256 else None,
     )
     _put_json(item, document)
     return read_record(item)
@@ -189,10 +196,20 @@ def append_change(changes: Path, record: Record) -> None:
 
 
 def point_to_latest(domain: Path) -> None:
-    """Let `latest.json` name the newest published day."""
+    """Let `latest.json` name the newest published day that is not withheld.
+
+    Where all are, it names the newest: an archive of nothing but doubtful maps has a newest map.
+    """
     years = sorted(domain.glob("[0-9]*"), reverse=True)
     months = (month for year in years for month in sorted(year.glob("[0-9]*"), reverse=True))
-    record = read_record(next(items[-1] for m in months if (items := stac.item_paths(m))))
+    items = (item for month in months for item in reversed(stac.item_paths(month)))
+    newest = record = read_record(next(items))
+    while record.verdict == Verdict.withheld:
+        following = next(items, None)
+        if following is None:
+            record = newest
+            break
+        record = read_record(following)
     _put_json(
         domain / LATEST,
         {

@@ -14,6 +14,7 @@ import pystac
 from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 
+from msm.archive.assessment import SUFFIX, Assessment
 from msm.archive.attributes import LICENSE, REFERENCE, WHERE_IT_HOLDS
 from msm.archive.layers import LAYERS
 from msm.archive.naming import PRODUCT, PRODUCT_VERSION, day_of, domain_label
@@ -32,7 +33,12 @@ def multihash(sha256: str) -> str:
     return f"1220{sha256}"
 
 
-def item(header: Header, data: tuple[str, int], picture: tuple[str, int]) -> Document:
+def item(
+    header: Header,
+    data: tuple[str, int],
+    picture: tuple[str, int],
+    assessment: Assessment | None = None,
+) -> Document:
     """Describe one published file.
 
     Parameters
@@ -41,6 +47,8 @@ def item(header: Header, data: tuple[str, int], picture: tuple[str, int]) -> Doc
         What the file says about itself.
     data, picture
         SHA-256 and size in bytes of the NetCDF file and of the quick look.
+    assessment
+        How good the map looks, where that is known.
 
     Returns
     -------
@@ -87,6 +95,12 @@ def item(header: Header, data: tuple[str, int], picture: tuple[str, int]) -> Doc
         asset = pystac.Asset(f"./{header.stem}{suffix}", media_type=media_type, roles=[role])
         document.add_asset(key, asset)
         FileExtension.ext(asset, add_if_missing=True).apply(checksum=multihash(sha256), size=size)
+    if assessment is not None:
+        quality = assessment.model_dump(mode="json", exclude={"day", "sha256"}, exclude_none=True)
+        document.properties["msm:quality"] = quality
+        href = f"./{header.stem}{SUFFIX}"
+        kind = pystac.MediaType.JSON
+        document.add_asset("quality", pystac.Asset(href, media_type=kind, roles=["metadata"]))
     for relation, href in (
         ("root", "../../../catalog.json"),
         ("parent", "./catalog.json"),

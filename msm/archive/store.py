@@ -27,6 +27,7 @@ from datetime import date
 from pathlib import Path
 
 from msm.archive import catalogue, netcdf, quicklook
+from msm.archive.assessment import Assessment, write_assessment
 from msm.archive.catalogue import Record, read_record
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
@@ -56,7 +57,7 @@ class Published(Record):
     """False where the day was already published with the same fingerprint and status."""
 
 
-def publish(archive: Path, daily_map: DailyMap) -> Published:
+def publish(archive: Path, daily_map: DailyMap, assessment: Assessment | None = None) -> Published:
     """Publish one day's map, or find that it is published already.
 
     Running it again after a crash at any point ends in the same archive, and so do several
@@ -68,6 +69,8 @@ def publish(archive: Path, daily_map: DailyMap) -> Published:
         Folder of the archive; made where it is missing.
     daily_map
         The map and its lineage.
+    assessment
+        How good it looks: what is withheld does not become the latest.
 
     Raises
     ------
@@ -92,6 +95,8 @@ def publish(archive: Path, daily_map: DailyMap) -> Published:
                 planned, due = due, _due(archive, path, daily_map)
                 if due == planned:
                     _rename(files, path)
+                    if assessment is not None:
+                        _put_assessment(path, assessment)
                     return _published(_complete(archive, path, listed=False), changed=True)
         return _published(due, changed=False)
     except OSError as error:
@@ -99,6 +104,27 @@ def publish(archive: Path, daily_map: DailyMap) -> Published:
             f"{path.name} could not be published in {archive}: {error.strerror or error}. What was "
             "published before is untouched; make room or mend the disk and run the day again."
         ) from error
+
+
+def assess(archive: Path, domain_name: str, assessment: Assessment) -> Record:
+    """Say of a published day how good it looks by now.
+
+    Raises
+    ------
+    MsmError
+        If the day is not published.
+    """
+    path = map_path(archive, domain_name, assessment.day)
+    if not path.is_file():
+        raise MsmError(f"{assessment.day} is not published: run msm daily --date {assessment.day}.")
+    with locked(domain_folder(archive, domain_name) / LOCK):
+        _put_assessment(path, assessment)
+        return _complete(archive, path, listed=True)
+
+
+def _put_assessment(path: Path, assessment: Assessment) -> None:
+    of_file = assessment.model_copy(update={"sha256": sha256_of_file(path)})
+    write_assessment(path, of_file)
 
 
 def resume(archive: Path, domain_name: str, day: date) -> Record | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -212,5 +212,16 @@ def sources(domain: Domain) -> tuple[Product, ...]:
 
 def due_day(domain: Domain, moment: datetime) -> date:
     """Return the newest UTC day whose best sources are due at a moment (UTC)."""
-    days = max(product.layout.latency.due_days for product in best_sources(domain))
-    return (moment - timedelta(days=1 + days)).date()
+    return (moment - _due_after(domain)).date()
+
+
+def due_moment(domain: Domain, day: date) -> datetime:
+    """Return the moment (UTC) from which the best sources of a UTC day are due."""
+    return datetime.combine(day, time(), UTC) + _due_after(domain)
+
+
+def _due_after(domain: Domain) -> timedelta:
+    """Return the time from the beginning of a day until its best sources are due."""
+    return timedelta(
+        days=1 + max(product.layout.latency.due_days for product in best_sources(domain))
+    )

@@ -109,6 +109,7 @@ class _Pass:
         self.last = max(self.recorded | left)
         self.start, self.parts, self.content = self._begin_with()
         self.finished: _Begun | None = None
+        self.newest_stored: Any = None
 
     def follow(self) -> Generator[Ran]:
         """Run the days in order; whatever ends it early, the last state is stored."""
@@ -199,8 +200,10 @@ class _Pass:
 
     def _begin(self, day: date, gathered: Gathered | None) -> _Begun:
         submit = self.crew.submit
-        stored = submit(blocks.forcing, day, gathered) if gathered else None
-        given = submit(blocks.weather, day, stored)
+        if gathered:
+            self.newest_stored = submit(blocks.forcing, day, gathered)
+        # A gap is given the weather of a day before, which may be in the making.
+        given = submit(blocks.weather, day, self.newest_stored)
         stepped = [
             submit(blocks.step, block, given, before, self.crew.threads)
             for block, before in zip(self.blocks, self.parts, strict=True)

@@ -23,6 +23,7 @@ from msm.pipeline.advance import advance
 from msm.pipeline.chains import find_chain, open_chain, stale
 from msm.pipeline.crew import Crew
 from msm.pipeline.fetch import fetch, revised, revised_forcing
+from msm.pipeline.inputs import is_gap
 from msm.pipeline.publish import behind
 from msm.pipeline.retrievals import make_retrievals, revised_retrievals
 from msm.pipeline.run import Progress, Run, check_day, silent
@@ -121,6 +122,9 @@ def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = F
     MsmError
         If days that stay were made by another checkpoint: the series would jump.
     """
+    days = [day for day in days if not is_gap(run, day)]
+    if not days:
+        return Plan({}, [])
     chain = find_chain(run, min(days))
     items = {
         day: item

@@ -40,7 +40,11 @@ class Gathered:
 
 
 def gather(
-    run: Run, first: date, last: date, failed: Mapping[str, str] | None = None
+    run: Run,
+    first: date,
+    last: date,
+    failed: Mapping[str, str] | None = None,
+    window: Window | None = None,
 ) -> dict[date, Gathered]:
     """Choose and fetch what the forcing of the days from `first` to `last` is made of.
 
@@ -55,6 +59,8 @@ def gather(
         UTC days.
     failed
         Products by id that proved useless for these days, and why.
+    window
+        What was searched for already, of these days and more.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def gather(
     MsmError
         If Earthdata does not answer, or refuses the login or the licence.
     """
-    window = _Window(run, first, last)
+    window = window or Window(run, first, last)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     for product_id, why in (failed or {}).items():
         window.useless |= {(product_id, day): why for day in days}
@@ -89,7 +95,8 @@ def ahead(
     """Give each day after `start`, and what its forcing is made of where it is not stored.
 
     The next window is downloaded meanwhile, as far as the days are known to be `wanted`, and the
-    retrievals that they may know of are stored.
+    retrievals that they may know of are stored. An accepted gap that no source can make is given
+    as it is: there is nothing to store.
     """
     days = [start + timedelta(days=n) for n in range(1, (last - start).days + 1)]
     windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
@@ -97,7 +104,9 @@ def ahead(
     def fetch(window: list[date]) -> dict[date, Gathered]:
         coming = [d for d in window if d <= wanted]
         store_retrievals(run, coming)
-        lacking = [d for d in coming if not run.forcing_path(d).exists()]
+        lacking = [
+            d for d in coming if not run.forcing_path(d).exists() and d not in run.settings.gaps
+        ]
         return gather(run, lacking[0], lacking[-1]) if lacking else {}
 
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -111,10 +120,23 @@ def ahead(
                     yield day, None
                 else:
                     # A day that the window's search found incomplete is told by its own.
-                    yield day, gathered.get(day) or gather(run, day, day)[day]
+                    yield day, gathered.get(day) or _of_day(run, day)
 
 
-def differing(run: Run, stored: Mapping[date, Label]) -> dict[date, str]:
+def _of_day(run: Run, day: date) -> Gathered | None:
+    """Gather for one day; None for an accepted gap that no source can make."""
+    try:
+        return gather(run, day, day)[day]
+    except IncompleteDayError as error:
+        if day not in run.settings.gaps:
+            raise
+        log.warning("%s is an accepted gap (%s). %s", day, run.settings.gaps[day], error)
+        return None
+
+
+def differing(
+    run: Run, stored: Mapping[date, Label], window: Window | None = None
+) -> dict[date, str]:
     """Find the days whose forcing would be made of other granules now, and say of which.
 
     What is offered is searched for, not fetched. A source that is worse than the one a day was made
@@ -126,10 +148,12 @@ def differing(run: Run, stored: Mapping[date, Label]) -> dict[date, str]:
         An open run.
     stored
         What the stored forcing of each day says of its content.
+    window
+        What was searched for already, of these days and more.
     """
     if not stored:
         return {}
-    window = _Window(run, min(stored), max(stored))
+    window = window or Window(run, min(stored), max(stored))
     found = {}
     for day, label in stored.items():
         try:
@@ -151,7 +175,7 @@ def differing(run: Run, stored: Mapping[date, Label]) -> dict[date, str]:
     return found
 
 
-def _choices(window: _Window, days: Sequence[date]) -> dict[date, Choice]:
+def _choices(window: Window, days: Sequence[date]) -> dict[date, Choice]:
     choices: dict[date, Choice] = {}
     for day in days:
         try:
@@ -163,7 +187,7 @@ def _choices(window: _Window, days: Sequence[date]) -> dict[date, Choice]:
     return choices
 
 
-def _no_source(window: _Window, day: date, error: NoSourceError) -> str:
+def _no_source(window: Window, day: date, error: NoSourceError) -> str:
     if not error.tried:
         return (
             f"No product gives {error.variable} on {day} for {window.run.domain.name}: "
@@ -177,8 +201,8 @@ def _no_source(window: _Window, day: date, error: NoSourceError) -> str:
 
 
 @dataclass
-class _Window:
-    """What is offered and was fetched for a window of days."""
+class Window:
+    """What is offered and was fetched for a window of days; each product is searched for once."""
 
     run: Run
     first: date

@@ -92,10 +92,19 @@ class Given:
 
 
 def given(run: Run, day: date) -> Given:
-    """Read what the network is given of a day, and fetch and make what of it is not stored."""
-    fields, asked = stored_forcing(run, day), run.checkpoint.card.retrievals
+    """Read what the network is given of a day, and fetch and make what of it is not stored.
+
+    An accepted gap is bridged: the network is given the weather of the day before, without rain, so
+    that its memory reaches the days after. No map is made of such a day.
+    """
+    served = _before_gap(run, day)
+    fields = stored_forcing(run, served)
+    sha256 = fields.sha256
+    if served != day:
+        fields, sha256 = _bridge(fields, day), _of_bridge(sha256)
+    asked = run.checkpoint.card.retrievals
     if asked is None:
-        return Given(fields, fields.sha256)
+        return Given(fields, sha256)
     known = stored_fields(run, day)
     return Given(
         replace(
@@ -105,7 +114,7 @@ def given(run: Run, day: date) -> Given:
             inputs=(*fields.inputs, *(entry for part in known for entry in part.inputs)),
             origins=fields.origins | dict(item for part in known for item in part.origins.items()),
         ),
-        _fingerprint([fields.sha256, *(part.sha256 for part in known)]),
+        _fingerprint([sha256, *(part.sha256 for part in known)]),
     )
 
 
@@ -113,15 +122,48 @@ def given_label(
     run: Run, day: date, read: Callable[[Path], Label] = cells.read_label
 ) -> Label | None:
     """Read what the stored files say that a day is given now; None where one was let go of."""
-    paths = [run.forcing_path(day), *map(run.retrieval_path, known_days(run, day))]
+    served = _before_gap(run, day)
+    paths = [run.forcing_path(served), *map(run.retrieval_path, known_days(run, day))]
     if not all(path.exists() for path in paths):
         return None
     labels = [read(path) for path in paths]
+    if served != day:
+        labels[0] = Label(_of_bridge(labels[0].sha256), (), ())
     return Label(
         _fingerprint([label.sha256 for label in labels]),
         tuple(entry for label in labels for entry in label.inputs),
         labels[0].awaited,
     )
+
+
+def is_gap(run: Run, day: date) -> bool:
+    """Tell whether a day is an accepted gap that has no forcing."""
+    return day in run.settings.gaps and not run.forcing_path(day).exists()
+
+
+def _before_gap(run: Run, day: date) -> date:
+    """Return the day whose forcing serves a day: itself, but for a gap."""
+    while is_gap(run, day):
+        day -= timedelta(days=1)
+    return day
+
+
+def _bridge(before: CellFields, day: date) -> CellFields:
+    """Make up the weather of a gap from that before it."""
+    dry = np.where(np.isnan(before.fields["precipitation"]), np.float32(np.nan), np.float32(0))
+    return replace(
+        before,
+        day=day,
+        fields=before.fields | {"precipitation": dry},
+        filled=np.ones_like(before.filled),
+        lower_tier=np.ones_like(before.lower_tier),
+        inputs=(),
+        origins={},
+    )
+
+
+def _of_bridge(sha256: str) -> str:
+    return hashlib.sha256(f"bridge {sha256}".encode()).hexdigest()
 
 
 def _fingerprint(parts: Sequence[str]) -> str:

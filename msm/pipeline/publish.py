@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 from functools import cache
 
@@ -18,8 +18,8 @@ from msm.archive.quality import quality_flag
 from msm.cells import CellFields, Input
 from msm.errors import MsmError
 from msm.inputs.registry import product as known_product
-from msm.model import inference
 from msm.model.chain import Chain, DayRecord
+from msm.pipeline.assess import at_first
 from msm.pipeline.chains import prediction_path
 from msm.pipeline.inputs import columns, given, given_label, stored_statics
 from msm.pipeline.retrievals import SATELLITE
@@ -45,50 +45,52 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
     if record.forcing_fingerprint != today.fingerprint:
         raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
     card = run.checkpoint.card
-    outside = inference.outside_training(
-        card, columns(weather, card.forcing), columns(static, card.statics)
-    )
+    # A scheduled run that finds nothing to publish does without torch.
+    from msm.model.inference import outside_training
+
+    outside = outside_training(card, columns(weather, card.forcing), columns(static, card.statics))
     # One network does not tell what it does not know: its error is a total, not a part of one.
     is_split = card.members > 1
     age = record.spin_up_age - 1
-    return store.publish(
-        run.settings.archive,
-        DailyMap(
-            domain=run.domain,
-            day=day,
-            soil_moisture=prediction.fields["soil_moisture"],
-            uncertainty=np.hypot(aleatoric, epistemic),
-            aleatoric=aleatoric if is_split else None,
-            epistemic=epistemic if is_split else None,
-            quality_flag=quality_flag(
-                land_fraction=run.domain.land_fraction,
-                air_temperature=weather.fields["air_temperature"],
-                vegetation_water_content=static.fields[statics.VEGETATION],
-                state_age=age,
-                forcing_filled=weather.filled | static.filled,
-                lower_tier=weather.lower_tier,
-                outside_training=outside,
-            ),
-            lineage=Lineage(
-                status="provisional" if _may_change(run, weather, day, now) else "final",
-                fingerprint=fingerprint(run, chain, record, weather.inputs, static),
-                processing_version=msm.PROCESSING_VERSION,
-                code_version=msm.__version__,
-                checkpoint_name=card.name,
-                checkpoint_version=card.version,
-                checkpoint_sha256=run.checkpoint.sha256,
-                chain_id=chain.root.chain_id,
-                cold_start=chain.root.cold_start,
-                spin_up_days=age,
-                state_before=_state_before(record),
-                forcing_sources=dict(sorted(weather.origins.items())),
-                inputs=tuple(
-                    InputRecord.model_validate(entry.model_dump(exclude={"time"}))
-                    for entry in (*weather.inputs, *static.inputs)
-                ),
+    made = DailyMap(
+        domain=run.domain,
+        day=day,
+        soil_moisture=prediction.fields["soil_moisture"],
+        uncertainty=np.hypot(aleatoric, epistemic),
+        aleatoric=aleatoric if is_split else None,
+        epistemic=epistemic if is_split else None,
+        quality_flag=quality_flag(
+            land_fraction=run.domain.land_fraction,
+            air_temperature=weather.fields["air_temperature"],
+            vegetation_water_content=static.fields[statics.VEGETATION],
+            state_age=age,
+            forcing_filled=weather.filled | static.filled,
+            lower_tier=weather.lower_tier,
+            outside_training=outside,
+        ),
+        lineage=Lineage(
+            status=_status(run, weather, day, now),
+            fingerprint=fingerprint(run, chain, record, weather.inputs, static),
+            processing_version=msm.PROCESSING_VERSION,
+            code_version=msm.__version__,
+            checkpoint_name=card.name,
+            checkpoint_version=card.version,
+            checkpoint_sha256=run.checkpoint.sha256,
+            chain_id=chain.root.chain_id,
+            cold_start=chain.root.cold_start,
+            spin_up_days=age,
+            state_before=_state_before(record),
+            forcing_sources=dict(sorted(weather.origins.items())),
+            inputs=tuple(
+                InputRecord.model_validate(entry.model_dump(exclude={"time"}))
+                for entry in (*weather.inputs, *static.inputs)
             ),
         ),
     )
+    forcing = {
+        spec.name: weather.fields[spec.name] for spec in card.forcing if spec.name in weather.fields
+    }
+    return store.publish(run.settings.archive, made, at_first(run, made, forcing))
 
 
 def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
@@ -139,14 +141,28 @@ def _state_before(record: DayRecord) -> str:
     return record.hash_before if record.spin_up_age > 1 else "cold start"
 
 
-def _may_change(run: Run, weather: CellFields, day: date, now: datetime) -> bool:
+def _status(run: Run, weather: CellFields, day: date, now: datetime) -> str:
+    changing = _may_change(run, weather.inputs, weather.awaited, day, now)
+    return "provisional" if changing else "final"
+
+
+def may_change(run: Run, day: date, now: datetime) -> bool:
+    """Tell whether the map of a day, made from what is stored, would still be provisional."""
+    label = given_label(run, day)
+    # Of what was let go of, nothing new can be known.
+    return label is None or _may_change(run, label.inputs, label.awaited, day, now)
+
+
+def _may_change(
+    run: Run, inputs: Iterable[Input], awaited: Collection[str], day: date, now: datetime
+) -> bool:
     """Tell whether a better source is awaited, or a provider may still revise what was used.
 
     A retrieval that is not there may come as late as one may be revised.
     """
-    used = {(i.product, i.version) for i in weather.inputs if i.role == "forcing"}
+    used = {(entry.product, entry.version) for entry in inputs if entry.role == "forcing"}
     products = [known_product(*name) for name in used]
     if run.checkpoint.card.retrievals:
         products.append(SATELLITE)
     final_after = max(product.layout.latency.final_after_days for product in products)
-    return bool(weather.awaited) or now - midnight(day) < timedelta(days=final_after)
+    return bool(awaited) or now - midnight(day) < timedelta(days=final_after)

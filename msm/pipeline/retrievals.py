@@ -82,6 +82,18 @@ def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
     return made
 
 
+def offered_days(run: Run, days: Iterable[date]) -> dict[date, GranuleFile]:
+    """Fetch the newest production of SMAP of each day that has one."""
+    found = {}
+    for window in windows(days):
+        offered, _ = _offered(run, window)
+        wanted = [offered[day] for day in window if day in offered]
+        for file in run.source.fetch(SATELLITE, wanted).files if wanted else ():
+            if file.granule.time:
+                found[file.granule.time.date()] = file
+    return found
+
+
 def _fields(
     run: Run, day: date, file: GranuleFile | None, superseded: Sequence[Granule]
 ) -> CellFields:

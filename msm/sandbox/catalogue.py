@@ -83,9 +83,13 @@ class Catalogue:
         self._revised: dict[tuple[str, datetime], tuple[Granule, ...]] = {}
         self._withheld: set[str] = set()
         self._duplicated: set[str] = set()
+        self.clock: datetime | None = None
+        """Moment that it is: what was produced later is not there yet. All is where there is none.
+        """
 
     def reset(self) -> None:
-        """Forget all revisions and give out everything again."""
+        """Forget all revisions and the clock, and give out everything again."""
+        self.clock = None
         self._revised.clear()
         self._withheld.clear()
         self._duplicated.clear()
@@ -96,13 +100,20 @@ class Catalogue:
         """Yield a product's granules that touch a time window, bounds included, in order."""
         for stamp in self._stamps(product, begin, end):
             for granule in self._at(product, stamp):
-                if not self._withheld or granule.name not in self._withheld:
+                if granule.name not in self._withheld and self._is_there(granule):
                     yield granule
                     if granule.name in self._duplicated:
                         yield replace(granule, copy=2)
 
     def named(self, name: str) -> Granule | None:
         """Return the granule of a file name, None where there is none to be had."""
+        granule = self._find(name)
+        return granule if granule and self._is_there(granule) else None
+
+    def _is_there(self, granule: Granule) -> bool:
+        return self.clock is None or granule.produced <= self.clock
+
+    def _find(self, name: str) -> Granule | None:
         if name in self._withheld:
             return None
         return next((granule for granule in self._same_time(name) if granule.name == name), None)
@@ -170,7 +181,7 @@ class Catalogue:
         return new
 
     def _known(self, name: str) -> Granule:
-        granule = self.named(name)
+        granule = self._find(name)
         if granule is None:
             raise MsmError(f"The sandbox has no granule {name!r}.")
         return granule

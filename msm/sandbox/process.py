@@ -95,12 +95,19 @@ class Sandbox:
         when = produced.isoformat() if produced else None
         return str(self._order("revise", name=name, changed=changed, produced=when)["name"])
 
+    def set_clock(self, now: datetime) -> None:
+        """Let it be a moment: granules that their provider produces later are not there yet.
+
+        A granule is produced as long after its own time as its product's latency says.
+        """
+        self._order("clock", now=now.isoformat())
+
     def fault(self, fault: Fault) -> None:
         """Let requests misbehave from now on."""
         self._order("fault", **fault.model_dump())
 
     def reset(self) -> None:
-        """Take back all faults, revisions and withheld granules, and forget the requests."""
+        """Take back faults, revisions, withheld granules and the clock; forget the requests."""
         self._order("reset")
 
     def requests(self) -> list[dict[str, Any]]:

@@ -216,6 +216,8 @@ class Earthdata:
             produced = given["produced"] and datetime.fromisoformat(given["produced"])
             new = self._catalogue.revise(given["name"], changed=given["changed"], produced=produced)
             return {"name": new.name}
+        elif order == "clock":
+            self._catalogue.clock = datetime.fromisoformat(given["now"])
         elif order == "fault":
             self._faults.add(Fault.model_validate(given))
         elif order == "reset":

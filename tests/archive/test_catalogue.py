@@ -28,6 +28,7 @@ def record(archive: Path, day: date) -> Record:
         created=datetime(2016, 5, 1, tzinfo=UTC),
         chain_id="0" * 12,
         checkpoint="first 1",
+        verdict=None,
     )
 
 

@@ -38,7 +38,7 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     record = store.read_item(archive, BOX, DAY)
     assert validate(record.path) == []
 
-    runs = {run["state_type"]: run for run in scheduled_runs(prefect_server)}
+    runs = {run["state_type"]: run for run in scheduled_runs(prefect_server, "msm-daily")}
     assert set(runs) == {"COMPLETED", "SCHEDULED"}
     tasks = prefect_server.ask("task_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
     assert {run["state_type"] for run in tasks} == {"COMPLETED"}
@@ -51,6 +51,30 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     assert "smap_granule | SMAP_L3_SM_P_E_20160603" in artifacts["msm-box-statistics"]
     address = f"https://maps.example.org/sm/{record.picture.relative_to(archive).as_posix()}"
     assert artifacts["msm-box-map"] == address
+
+    # As the schedule does, without a day; then what watches the archive from outside.
+    del environment["MSM_ARCHIVE_URL"]
+    small = {"MSM_WINDOW_DAYS": "1", "MSM_DEEP_DAYS": "1", "MSM_DISK_MARGIN_GB": "0"}
+    for name in ("msm-daily/daily", "msm-validate/validate", "msm-canary/canary"):
+        prefect_server.prefect("deployment", "run", name, "-p", f"domain={BOX}")
+        prefect_server.prefect(
+            "worker", "start", "--pool", "msm", "--run-once", **environment, **small
+        )
+    first, newest = store.published_days(archive, BOX)
+    assert first == DAY
+    assert 4 < (datetime.now(UTC).date() - newest).days < 7
+    for name in ("msm-daily", "msm-validate", "msm-canary"):
+        # The schedule's own runs are of another domain, and may come meanwhile.
+        ours = [
+            run["state_type"]
+            for run in scheduled_runs(prefect_server, name)
+            if run["parameters"]["domain"] == BOX
+        ]
+        assert set(ours) == {"COMPLETED"}, name
+    artifacts = {found["key"]: found["data"] for found in prefect_server.ask("artifacts/filter")}
+    assert f"| {newest} | published | provisional, revision 1 |" in artifacts["msm-box-days"]
+    assert ", 0 things need attention" in artifacts["msm-box-validation"]
+    assert f"# {newest}" in artifacts["msm-box-canary"]
 
 
 def use_shipped(folder):
@@ -71,11 +95,11 @@ def use_shipped(folder):
     write_current(folder, Current(promotions=(promotion,)))
 
 
-def scheduled_runs(prefect_server):
+def scheduled_runs(prefect_server, flow):
     """Wait for the scheduler, which looks every few seconds."""
     deadline = time.monotonic() + 30
     while True:
-        runs = prefect_server.ask("flow_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
+        runs = prefect_server.ask("flow_runs/filter", flows={"name": {"any_": [flow]}})
         if any(run["state_type"] == "SCHEDULED" for run in runs) or time.monotonic() > deadline:
             return runs
         time.sleep(0.5)

@@ -124,6 +124,26 @@ def test_every_product_can_be_withheld_revised_duplicated_and_altered(catalogue,
     assert names() == whole
 
 
+def test_with_a_clock_granules_come_when_they_are_produced(catalogue):
+    noon, wanted = HOUR, (DAY, DAY + timedelta(hours=23))
+    produced = catalogue.named(noon).produced
+    catalogue.clock = produced - timedelta(seconds=1)
+    before = listed(catalogue, "NLDAS_FORA0125_H", *wanted)
+    assert noon not in before
+    assert catalogue.named(noon) is None
+    catalogue.clock = produced
+    assert listed(catalogue, "NLDAS_FORA0125_H", *wanted) == [*before, noon]
+    assert catalogue.named(noon).name == noon
+    # What is still to come can be told to misbehave.
+    catalogue.clock = DAY
+    catalogue.withhold(noon)
+    catalogue.clock = produced
+    assert catalogue.named(noon) is None
+    catalogue.reset()
+    assert catalogue.clock is None
+    assert len(listed(catalogue, "NLDAS_FORA0125_H", *wanted)) == 24
+
+
 def test_half_orbits_follow_one_another(catalogue):
     product = products()["SPL2SMP_NRT"]
     found = list(catalogue.within(product, DAY, DAY + timedelta(days=1)))

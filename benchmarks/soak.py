@@ -1,0 +1,347 @@
+"""Months of operation in minutes: `make soak`.
+
+The sandbox has a clock. Granules come with their product's latency, some late, some never; some are
+produced anew; the server misbehaves; runs are killed. At every scheduled moment the real flow runs
+on a real Prefect server, as a worker would run it. What the faults and delays leave behind in the
+end has to be, file by file, what a site makes that never saw any: the same maps of the same days,
+those without that never came.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+import xarray as xr
+from rich.console import Console
+
+from msm.archive import store
+from msm.archive.layers import LAYERS
+from msm.inputs.tiers import due_moment
+from msm.pipeline.backfill import backfill
+from msm.pipeline.crew import Alone
+from msm.pipeline.days import states
+from msm.pipeline.run import open_run
+from msm.sandbox.faults import Behaviour, Fault
+from msm.sandbox.process import Sandbox, start
+from msm.settings import Settings, read_settings
+
+FIRST = date(2016, 6, 1)
+BOX = "box:38,39,-98.5,-97"
+WINDOW_DAYS = 14
+RUN_HOURS = (2, 14)
+"""Hours of a day (UTC) at which the flow is scheduled."""
+
+Kind = Literal["late", "lost", "revised", "touched", "late satellite", "server", "killed"]
+
+SERVER_FAULTS: tuple[Behaviour, ...] = (
+    *("html_200", "unauthorized", "too_many", "unavailable", "truncated"),
+    *("truncated_silently", "corrupt", "stall", "slow", "empty"),
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens at a moment."""
+
+    moment: datetime
+    kind: Kind
+    names: tuple[str, ...] = ()
+    """Granules."""
+    until: datetime | None = None
+    """When late ones come."""
+    fault: Fault | None = None
+    after: float = 0.0
+    """Seconds after which a run is killed."""
+
+
+@dataclass
+class Report:
+    """What a soak saw."""
+
+    seed: int
+    days: int
+    runs: int = 0
+    failed_runs: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    published: int = 0
+    remade: int = 0
+    gaps: int = 0
+    differing: list[str] = field(default_factory=list)
+    minutes: float = 0.0
+
+
+def season(seed: int, first: date, n_days: int) -> list[Event]:
+    """Make up what happens to the days of a season; the same seed gives the same.
+
+    Late granules come within the time in which they are waited for, and a lost day is lost in all
+    sources.
+    """
+    chance = random.Random(seed)
+    events = []
+    lost = first + timedelta(days=n_days // 2)
+    for number in range(n_days):
+        day = first + timedelta(days=number)
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        due = begin + timedelta(days=5)
+        hour = chance.randrange(24)
+        nldas = f"NLDAS_FORA0125_H.A{day:%Y%m%d}.{hour:02}00.020.nc"
+        if day == lost:
+            events.append(Event(begin, "lost", all_sources(day)))
+            continue
+        if chance.random() < 0.2:
+            names = (nldas,) if chance.random() < 0.5 else all_sources(day)
+            until = due + timedelta(days=chance.uniform(0.2, 4))
+            events.append(Event(begin, "late", names, until))
+        elif chance.random() < 0.15:
+            moment = due + timedelta(days=chance.uniform(0.5, 6))
+            events.append(Event(moment, "revised", (nldas,)))
+        elif chance.random() < 0.15:
+            moment = due + timedelta(days=chance.uniform(0.5, 6))
+            events.append(Event(moment, "touched", (nldas,)))
+        if chance.random() < 0.15:
+            name = f"SMAP_L3_SM_P_E_{day:%Y%m%d}_R19240_001.h5"
+            until = due + timedelta(days=chance.uniform(0.2, 6))
+            events.append(Event(begin, "late satellite", (name,), until))
+        if chance.random() < 0.5:
+            behaviour = chance.choice(SERVER_FAULTS)
+            where = r"granules\.umm_json" if behaviour == "empty" else "/data/NLDAS"
+            fault = Fault(match=where, behaviour=behaviour, times=chance.randint(1, 3))
+            events.append(Event(due, "server", fault=fault))
+        if chance.random() < 0.15:
+            events.append(Event(due, "killed", after=chance.uniform(1.0, 8.0)))
+    return sorted(events, key=lambda event: event.moment)
+
+
+def all_sources(day: date) -> tuple[str, ...]:
+    """Name a granule of each product that can make a day."""
+    return (
+        f"NLDAS_FORA0125_H.A{day:%Y%m%d}.1200.020.nc",
+        f"SMAP_L4_SM_gph_{day:%Y%m%d}T133000_Vv8011_001.h5",
+        f"GLDAS_NOAH025_3H.A{day:%Y%m%d}.1200.021.nc4",
+        f"GLDAS_NOAH025_3H_EP.A{day:%Y%m%d}.1200.021.nc4",
+        f"MERRA2_400.tavg1_2d_slv_Nx.{day:%Y%m%d}.nc4",
+    )
+
+
+def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -> Report:
+    """Operate a site through a season, and compare it with one that saw no fault.
+
+    Parameters
+    ----------
+    folder
+        Where both sites are made.
+    sandbox
+        With synthetic weather.
+    api_url
+        Address of a Prefect server.
+    seed
+        Of the season.
+    n_days
+        Product days.
+    """
+    began = time.perf_counter()
+    os.environ |= sandbox.environment()
+    os.environ |= {
+        "PREFECT_API_URL": api_url,
+        "MSM_DOMAIN": BOX,
+        "MSM_WORK": str(folder / "site" / "work"),
+        "MSM_ARCHIVE": str(folder / "site" / "archive"),
+        "MSM_SPIN_UP_DAYS": "3",
+        "MSM_READERS": "1",
+        "MSM_TIMEOUT_SECONDS": "3",
+        "MSM_WINDOW_DAYS": str(WINDOW_DAYS),
+        "MSM_DEEP_DAYS": "40",
+    }
+    report = Report(seed, n_days)
+    events = season(seed, FIRST, n_days)
+    # The first run looks at the days before the season too.
+    days = [FIRST + timedelta(days=n) for n in range(1 - WINDOW_DAYS, n_days)]
+    domain = read_settings().domain
+    with open_run(read_settings()) as run:
+        opens, closes = due_moment(run.domain, FIRST), due_moment(run.domain, days[-1])
+    lost = {event.moment.date() for event in events if event.kind == "lost"}
+    for event in events:
+        if event.kind in ("late", "lost", "late satellite"):
+            for name in event.names:
+                sandbox.withhold(name)
+    coming = sorted(
+        [(event.moment, n, event) for n, event in enumerate(events)]
+        + [(event.until, n, event) for n, event in enumerate(events) if event.until]
+    )
+    for moment in moments(opens, closes + timedelta(days=12)):
+        kill_after = None
+        while coming and coming[0][0] <= moment:
+            at, _, event = coming.pop(0)
+            kill_after = _happen(sandbox, event, at) or kill_after
+        sandbox.set_clock(moment)
+        accepted = {day for day in lost if moment > due_moment(run.domain, day) + timedelta(days=7)}
+        gaps = {str(day): "it was lost" for day in sorted(accepted)}
+        os.environ["MSM_GAPS"] = json.dumps(gaps)
+        # Days after the season are not asked for.
+        scheduled = min(moment, closes)
+        report.runs += 1
+        report.failed_runs += not _run_flow(scheduled, kill_after)
+    report.events = dict(Counter(event.kind for event in events))
+    _compare(folder, days, domain, report)
+    report.minutes = (time.perf_counter() - began) / 60
+    return report
+
+
+def moments(first: datetime, last: datetime) -> Iterator[datetime]:
+    """Give the scheduled moments of a time."""
+    day = first.date()
+    while True:
+        for hour in RUN_HOURS:
+            moment = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+            if moment > last:
+                return
+            if moment >= first:
+                yield moment
+        day += timedelta(days=1)
+
+
+def _happen(sandbox: Sandbox, event: Event, at: datetime) -> float | None:
+    """Let an event begin or end; return the seconds after which the next run is killed."""
+    if event.until == at:
+        for name in event.names:
+            sandbox.restore(name)
+    elif event.kind in ("revised", "touched"):
+        sandbox.revise(event.names[0], changed=event.kind == "revised", produced=at)
+    elif event.kind == "server" and event.fault:
+        sandbox.fault(event.fault)
+    elif event.kind == "killed":
+        return event.after
+    return None
+
+
+def _run_flow(moment: datetime, kill_after: float | None) -> bool:
+    """Run the daily flow as it was scheduled for a moment; tell whether it completed."""
+    command = [sys.executable, "-m", "benchmarks.soak", "--flow", moment.isoformat()]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            return process.wait(kill_after) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+
+
+def flow_of(moment: datetime) -> None:
+    """Run the daily flow in this process, as a worker does with a scheduled run."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Scheduled
+
+    from flows.daily import daily
+
+    given = {"domain": read_settings().domain}
+    with get_client(sync_client=True) as client:
+        scheduled = Scheduled(scheduled_time=moment)
+        run = client.create_flow_run(daily, parameters=given, state=scheduled)
+    run_flow(daily, flow_run=run, parameters=given)
+
+
+def _compare(folder: Path, days: Sequence[date], domain: str, report: Report) -> None:
+    """Make the season by a site that never saw a fault, and name the days that differ."""
+    settings = read_settings()
+    fresh = settings.model_copy(
+        update={"work": folder / "fresh" / "work", "archive": folder / "fresh" / "archive"}
+    )
+    now = datetime.now(UTC)
+    with open_run(fresh) as run:
+        backfill(run, days, "missing", Alone(run), now)
+    with open_run(settings) as run:
+        found = states(run, days, now)
+    report.gaps = sum(state.accepted for state in found)
+    ours, theirs = _files(settings, domain), _files(fresh, domain)
+    report.published = len(ours)
+    report.remade = sum(
+        record.revision - 1
+        for day in days
+        if (record := store.read_item(settings.archive, domain, day))
+    )
+    report.differing = [str(day) for day in days if ours.get(day) != theirs.get(day)]
+
+
+def _files(settings: Settings, domain: str) -> dict[date, Any]:
+    """Return what makes each published file the file that it is."""
+    found = {}
+    for day in store.published_days(settings.archive, domain):
+        item = store.read_item(settings.archive, domain, day)
+        if item is None:
+            continue
+        with xr.open_dataset(item.path, mask_and_scale=False) as made:
+            there = [layer.name for layer in LAYERS if layer.name in made]
+            layers = {name: made[name].values.tobytes() for name in there}
+            found[day] = made.attrs["fingerprint"], layers
+    return found
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """Run a Prefect server with a database of its own; give its address."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    folder.mkdir(parents=True, exist_ok=True)
+    home = {"PREFECT_HOME": str(folder.resolve())}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    with (
+        (folder / "server.log").open("w") as log,
+        subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | home, start_new_session=True
+        ) as process,
+    ):
+        try:
+            while process.poll() is None:
+                try:
+                    if requests.get(f"{url}/health", timeout=5).ok:
+                        break
+                except requests.ConnectionError:
+                    time.sleep(0.25)
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def main() -> None:
+    """Operate a season and print what came of it; fail where a file differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("build/soak"))
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--flow", type=datetime.fromisoformat, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.flow:
+        flow_of(arguments.flow)
+        return
+    folder = arguments.folder.resolve()
+    with start(folder / "sandbox") as sandbox, prefect_server(folder / "prefect") as url:
+        report = soak(folder, sandbox, url, arguments.seed, arguments.days)
+    (folder / "soak.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
+    Console().print_json(json.dumps(asdict(report)))
+    if report.differing:
+        raise SystemExit(f"{len(report.differing)} days differ, {report.differing[0]} the first")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The read canary: the newest map, as somebody who downloads it finds it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.alert import tell
+from msm.archive.canary import look
+from msm.settings import read_settings
+
+
+@flow(
+    name="msm-canary",
+    flow_run_name="canary {domain}",
+    on_failure=[tell],
+    on_crashed=[tell],
+    log_prints=False,
+)
+def canary(domain: str = "conus") -> dict[str, Any]:
+    """Find the newest map by the catalogue, fetch it and open it.
+
+    Parameters
+    ----------
+    domain
+        `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
+
+    Returns
+    -------
+    dict
+        What was found.
+    """
+    settings = read_settings(domain=domain)
+    seen = look(
+        settings.archive_url or str(settings.archive),
+        domain,
+        datetime.now(UTC),
+        settings.timeout_seconds,
+    )
+    told = asdict(seen)
+    rows = "\n".join(f"| {name} | {value} |" for name, value in told.items())
+    create_markdown_artifact(
+        f"# {seen.day}\n\n| | |\n|---|---|\n{rows}\n", key=f"msm-{domain.partition(':')[0]}-canary"
+    )
+    return {name: str(value) for name, value in told.items()}

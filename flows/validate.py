@@ -1,0 +1,64 @@
+"""Validation, apart from the run that publishes: the newest files are checked once more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.alert import tell
+from msm.archive.naming import map_path
+from msm.archive.validate import validate as check
+from msm.errors import MsmError
+from msm.pipeline.days import known_days, states
+from msm.pipeline.doctor import Verdict, examine
+from msm.pipeline.run import open_run
+from msm.settings import read_settings
+
+
+@flow(
+    name="msm-validate",
+    flow_run_name="validate {domain}",
+    on_failure=[tell],
+    on_crashed=[tell],
+    log_prints=False,
+)
+def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
+    """Check the newest published files, the days, and all that a run stands on.
+
+    Parameters
+    ----------
+    domain
+        `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
+    days
+        Days up to the newest known.
+
+    Returns
+    -------
+    dict of str to str
+        What is wrong, by day or by what `msm doctor` calls it.
+    """
+    now = datetime.now(UTC)
+    with open_run(read_settings(domain=domain)) as run:
+        newest = known_days(run)[-days:]
+        found = states(run, newest, now)
+        examined = [finding for finding in examine(run, now) if finding.verdict != Verdict.good]
+        archive = run.settings.archive
+        wrong = {str(state.day): state.note for state in found if state.alarms}
+        for state in found:
+            path: Path = map_path(archive, run.domain.name, state.day)
+            if path.is_file() and (problems := check(path)):
+                wrong[str(state.day)] = " ".join(problems)
+    wrong |= {finding.subject: f"{finding.what} {finding.remedy}" for finding in examined}
+    rows = "\n".join(f"| {subject} | {what} |" for subject, what in wrong.items())
+    create_markdown_artifact(
+        f"# {len(newest)} days, {len(wrong)} things need attention\n"
+        + (f"\n| day or subject | what |\n|---|---|\n{rows}\n" if wrong else ""),
+        key=f"msm-{domain.partition(':')[0]}-validation",
+    )
+    if wrong:
+        first = min(wrong)
+        raise MsmError(f"{len(wrong)} things need attention, {first} the first: {wrong[first]}")
+    return wrong

@@ -1,0 +1,147 @@
+"""How good a published map looks, beside it as ``<stem>-quality.json``.
+
+It is no part of the NetCDF file: what a map is held against may come later than the map, and
+daily run, backfill and replay make the same file.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from msm.durable import replacing
+from msm.errors import MsmError
+from msm.settings import Limits
+
+SUFFIX = "-quality.json"
+
+
+class Verdict(StrEnum):
+    """What the limits say of a map."""
+
+    good = "good"
+    flagged = "flagged"
+    """A limit is exceeded: look before you use it."""
+    withheld = "withheld"
+    """It is published, but `latest.json` does not point to it."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Beside(_Frozen):
+    """A map beside another of the same cells."""
+
+    cells: int
+    """Cells that have both."""
+    bias: float
+    """Mean of map minus other, m3 m-3."""
+    ubrmse: float
+    """Standard deviation of map minus other, m3 m-3."""
+    correlation: float | None
+    """Pearson's R over the cells; None where one of the two does not vary."""
+
+
+class Assessment(_Frozen):
+    """How good a map looks."""
+
+    day: date
+    sha256: str = ""
+    """Of the NetCDF file that it is of."""
+    valid_fraction: float
+    """Share of the domain's cells that have a value."""
+    unflagged: float
+    """Share of these without any quality flag."""
+    outside_training: float
+    """Share of these with an input outside the range of the training."""
+    mean: float | None
+    """m3 m-3."""
+    forcing: dict[str, tuple[float, float]]
+    """Lowest and highest value of each forcing variable."""
+    yesterday: Beside | None = None
+    """None where the day before is not published."""
+    other_years: Beside | None = None
+    """Beside the mean of the same date in other years; None in an archive's first year."""
+    satellite: Beside | None = None
+    """Beside that day's SMAP retrievals of recommended quality; None where there are none yet."""
+    satellite_granule: str | None = None
+    by_vegetation: dict[str, Beside] = {}
+    """The same by the water in the vegetation, which stands for the land cover."""
+    verdict: Verdict = Verdict.good
+    exceeded: tuple[str, ...] = ()
+    """Names of the limits that the map exceeds."""
+
+    def judged(self, limits: Limits) -> Assessment:
+        """Return it with the verdict that limits give."""
+        found = self._exceeding(limits)
+        verdict = Verdict.flagged if found else Verdict.good
+        if "valid_fraction" in found:
+            verdict = Verdict.withheld
+        return self.model_copy(update={"verdict": verdict, "exceeded": tuple(found)})
+
+    def _exceeding(self, limits: Limits) -> list[str]:
+        found = []
+        if self.valid_fraction < limits.valid_fraction:
+            found.append("valid_fraction")
+        if self.outside_training > limits.outside_training:
+            found.append("outside_training")
+        if self.yesterday and np.hypot(self.yesterday.bias, self.yesterday.ubrmse) > limits.step:
+            found.append("step")
+        if (seen := self.satellite) and seen.cells >= limits.satellite_cells:
+            if abs(seen.bias) > limits.satellite_bias:
+                found.append("satellite_bias")
+            if seen.ubrmse > limits.satellite_ubrmse:
+                found.append("satellite_ubrmse")
+            if (seen.correlation or 0.0) < limits.satellite_correlation:
+                found.append("satellite_correlation")
+        return found
+
+
+def beside(values: NDArray[np.floating], other: NDArray[np.floating]) -> Beside | None:
+    """Hold a map against another, cell by cell; None where fewer than two cells have both."""
+    both = np.isfinite(values) & np.isfinite(other)
+    if both.sum() < 2:
+        return None
+    one, two = values[both].astype(np.float64), other[both].astype(np.float64)
+    difference = one - two
+    varies = np.ptp(one) > 0 and np.ptp(two) > 0
+    return Beside(
+        cells=int(both.sum()),
+        bias=float(difference.mean()),
+        ubrmse=float(difference.std()),
+        correlation=float(np.corrcoef(one, two)[0, 1]) if varies else None,
+    )
+
+
+def assessment_path(path: Path) -> Path:
+    """Return where the assessment of a published file lies."""
+    return path.with_name(f"{path.stem}{SUFFIX}")
+
+
+def read_assessment(path: Path) -> Assessment | None:
+    """Read the assessment of a published file, None where there is none.
+
+    Raises
+    ------
+    MsmError
+        If it is damaged.
+    """
+    place = assessment_path(path)
+    try:
+        return Assessment.model_validate_json(place.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise MsmError(f"{place} is damaged: remove it; the next run makes it anew.") from error
+
+
+def write_assessment(path: Path, assessment: Assessment) -> None:
+    """Put an assessment beside its file."""
+    with replacing(assessment_path(path)) as new:
+        new.write_text(assessment.model_dump_json(indent=1) + "\n")
