@@ -23,7 +23,7 @@ from msm.pipeline.advance import advance
 from msm.pipeline.chains import find_chain, open_chain, stale
 from msm.pipeline.crew import Crew
 from msm.pipeline.fetch import fetch, revised, revised_forcing
-from msm.pipeline.inputs import is_gap
+from msm.pipeline.inputs import is_gap, try_gaps
 from msm.pipeline.publish import behind
 from msm.pipeline.retrievals import make_retrievals, revised_retrievals
 from msm.pipeline.run import Progress, Run, check_day, silent
@@ -203,6 +203,7 @@ def backfill(
             make_retrievals(run, revised_retrievals(run, days))
             for day in revised_forcing(run, days):
                 fetch(run, day, day, crew)
+        try_gaps(run, days)
         wanted = plan(run, days, replace).why
         if wanted:
             chain = find_chain(run, min(days)) or open_chain(run, min(wanted))

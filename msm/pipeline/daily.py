@@ -9,7 +9,7 @@ from msm.model.chain import Chain
 from msm.pipeline.advance import advance
 from msm.pipeline.chains import is_run, open_chain, stale
 from msm.pipeline.crew import Alone
-from msm.pipeline.inputs import better_forcing
+from msm.pipeline.inputs import better_forcing, is_gap, stored_forcing
 from msm.pipeline.publish import behind, publish
 from msm.pipeline.retrievals import better_retrievals
 from msm.pipeline.run import Progress, Run, check_day, silent
@@ -41,6 +41,9 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
         same call goes on where this one stopped.
     """
     check_day(day, now)
+    if is_gap(run, day):
+        # It gets no map, unless its granules have come after all.
+        stored_forcing(run, day)
     better_forcing(run, day)
     better_retrievals(run, day)
     chain = open_chain(run, day)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -139,6 +139,16 @@ def given_label(
 def is_gap(run: Run, day: date) -> bool:
     """Tell whether a day is an accepted gap that has no forcing."""
     return day in run.settings.gaps and not run.forcing_path(day).exists()
+
+
+def try_gaps(run: Run, days: Iterable[date]) -> None:
+    """Make the forcing of accepted gaps whose granules have come after all."""
+    for day in days:
+        if is_gap(run, day):
+            try:
+                stored_forcing(run, day)
+            except IncompleteDayError as error:
+                log.info("%s", error)
 
 
 def _before_gap(run: Run, day: date) -> date:

@@ -10,8 +10,12 @@ import pytest
 from msm.archive import store
 from msm.archive.assessment import read_assessment
 from msm.archive.naming import domain_folder, map_path
+from msm.pipeline.backfill import backfill
+from msm.pipeline.crew import Alone
+from msm.pipeline.daily import daily
 from msm.pipeline.days import State, states, troubles
 from msm.pipeline.freshness import FRESHNESS
+from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.inputs import given
 from msm.pipeline.run import Run
 from msm.pipeline.watch import watch
@@ -144,9 +148,13 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
     assert not bridged.fields["precipitation"].any()
     assert (bridged.fields["air_temperature"] == eve.fields["air_temperature"]).all()
     assert watch(run, NOW).published == []
+    with pytest.raises(IncompleteDayError, match="of 2016-06-02 lacks 1 of 25"):
+        daily(run, DAYS[1], NOW)
+    assert backfill(run, DAYS, "missing", Alone(run), NOW).published == []
     for name in names:
         fresh_sandbox.restore(name)
-    assert [done.day for done in watch(run, NOW).published] == DAYS[1:]
+    assert backfill(run, DAYS, "changed", Alone(run), NOW).published == DAYS[1:]
+    assert watch(run, NOW).published == []
     watch(fresh, NOW)
     assert files(run) == files(fresh)
 
