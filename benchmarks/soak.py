@@ -31,6 +31,7 @@ from rich.console import Console
 
 from msm.archive import store
 from msm.archive.layers import LAYERS
+from msm.errors import MsmError
 from msm.inputs.tiers import due_moment
 from msm.pipeline.backfill import backfill
 from msm.pipeline.crew import Alone
@@ -38,7 +39,7 @@ from msm.pipeline.days import states
 from msm.pipeline.run import open_run
 from msm.sandbox.faults import Behaviour, Fault
 from msm.sandbox.process import Sandbox, start
-from msm.settings import Settings, read_settings
+from msm.settings import read_settings
 
 FIRST = date(2016, 6, 1)
 BOX = "box:38,39,-98.5,-97"
@@ -270,7 +271,7 @@ def _compare(folder: Path, days: Sequence[date], domain: str, report: Report) ->
     with open_run(settings) as run:
         found = states(run, days, now)
     report.gaps = sum(state.accepted for state in found)
-    ours, theirs = _files(settings, domain), _files(fresh, domain)
+    ours, theirs = (contents(each.archive, domain) for each in (settings, fresh))
     report.published = len(ours)
     report.remade = sum(
         record.revision - 1
@@ -280,13 +281,13 @@ def _compare(folder: Path, days: Sequence[date], domain: str, report: Report) ->
     report.differing = [str(day) for day in days if ours.get(day) != theirs.get(day)]
 
 
-def _files(settings: Settings, domain: str) -> dict[date, Any]:
+def contents(archive: Path, domain: str) -> dict[date, Any]:
     """Return what makes each published file the file that it is."""
     found = {}
-    for day in store.published_days(settings.archive, domain):
-        item = store.read_item(settings.archive, domain, day)
+    for day in store.published_days(archive, domain):
+        item = store.read_item(archive, domain, day)
         if item is None:
-            continue
+            raise MsmError(f"{day} is published without a STAC item.")
         with xr.open_dataset(item.path, mask_and_scale=False) as made:
             there = [layer.name for layer in LAYERS if layer.name in made]
             layers = {name: made[name].values.tobytes() for name in there}

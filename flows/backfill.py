@@ -15,7 +15,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from flows.alert import tell
-from flows.retries import RETRY_SECONDS, worth_retrying
+from flows.retries import TRIED_AGAIN
 from msm.errors import MsmError
 from msm.pipeline.backfill import Replace, Report, days_between
 from msm.pipeline.backfill import backfill as make
@@ -26,11 +26,8 @@ from msm.settings import read_settings
 
 @task(
     task_run_name="make {start}..{end}",
-    retries=len(RETRY_SECONDS),
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_jitter_factor=0.3,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
+    **TRIED_AGAIN,
 )
 def make_days(
     start: date,

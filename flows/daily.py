@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.alert import tell
 from flows.report import address, report
-from flows.retries import RETRY_SECONDS, worth_retrying
+from flows.retries import TRIED_AGAIN
 from msm.model.current import card_in_use
 from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
@@ -30,11 +30,8 @@ from msm.settings import read_settings
 
 @task(
     task_run_name="fetch {day}",
-    retries=len(RETRY_SECONDS),
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_jitter_factor=0.3,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
+    **TRIED_AGAIN,
 )
 def fetch(day: date, domain: str, checkpoint: Path | None) -> Path:
     """Fetch granules and store what the day is given; the statics too, the first time."""
@@ -83,11 +80,8 @@ def report_day(day: date, domain: str, path: Path) -> dict[str, Any]:
 
 @task(
     task_run_name="look over {domain}",
-    retries=len(RETRY_SECONDS),
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_jitter_factor=0.3,
-    retry_condition_fn=worth_retrying,
     cache_policy=NO_CACHE,
+    **TRIED_AGAIN,
 )
 def look_over(domain: str, checkpoint: Path | None, moment: datetime) -> Watched:
     """Make the newest days, and what has changed before them."""

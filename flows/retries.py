@@ -15,3 +15,12 @@ def worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
     """Retry a server that fails; a wrong token or a day that is not complete stays what it is."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, EarthdataError) and not isinstance(error, LoginError)
+
+
+TRIED_AGAIN: dict[str, Any] = {
+    "retries": len(RETRY_SECONDS),
+    "retry_delay_seconds": RETRY_SECONDS,
+    "retry_jitter_factor": 0.3,
+    "retry_condition_fn": worth_retrying,
+}
+"""What a task is given that talks to Earthdata."""

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from msm.errors import MsmError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -50,6 +55,22 @@ def _sweep(path: Path) -> None:
         pid = left.name.rpartition("@")[0].rpartition(".")[2]
         if not alive(int(pid)):
             left.unlink(missing_ok=True)
+
+
+def read_document(path: Path, validate: Callable[[bytes], T]) -> T | None:
+    """Read a small document that a run makes; None where there is none.
+
+    Raises
+    ------
+    MsmError
+        If `validate`, of pydantic, finds it damaged.
+    """
+    try:
+        return validate(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise MsmError(f"{path} is damaged: remove it; the next run makes it anew.") from error
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from msm.durable import replacing
-from msm.errors import MsmError
+from msm.durable import read_document, replacing
 from msm.settings import Limits
 
 SUFFIX = "-quality.json"
@@ -132,13 +131,7 @@ def read_assessment(path: Path) -> Assessment | None:
     MsmError
         If it is damaged.
     """
-    place = assessment_path(path)
-    try:
-        return Assessment.model_validate_json(place.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise MsmError(f"{place} is damaged: remove it; the next run makes it anew.") from error
+    return read_document(assessment_path(path), Assessment.model_validate_json)
 
 
 def write_assessment(path: Path, assessment: Assessment) -> None:

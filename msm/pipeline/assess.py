@@ -15,9 +15,9 @@ from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
 from msm.inputs.granule import GranuleFile
-from msm.inputs.smap_l3 import good
+from msm.pipeline.compare import recommended
 from msm.pipeline.inputs import stored_statics
-from msm.pipeline.retrievals import SATELLITE, offered_days
+from msm.pipeline.retrievals import offered_days
 from msm.pipeline.run import Run
 from msm.statics import VEGETATION
 
@@ -87,7 +87,9 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
     for day, file in files.items():
         values = _published(run, day)
         if values is not None:
-            found = _beside_satellite(run, file, values) | {"other_years": _other_years(run, day)}
+            found = _beside_satellite(run, file, values) | {
+                "other_years": _other_years(run, day, values)
+            }
             known = lacking[day].model_copy(update=found)
             store.assess(run.settings.archive, run.domain.name, known.judged(run.settings.limits))
     return sorted(files)
@@ -95,11 +97,7 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
 
 def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str, object]:
     """Hold a map against the retrievals of recommended quality of the 6 am half-orbits."""
-    window = run.domain.window.slices
-    reading = run.readers.submit(SATELLITE, file.path, window=window).result()
-    retrieved = run.domain.from_map(reading.fields["soil_moisture_am"])
-    recommended = run.domain.from_map(good(reading, "_am", "recommended"))
-    seen = np.where(recommended, retrieved, np.float32(np.nan))
+    seen = recommended(run, file)
     water = stored_statics(run).fields[VEGETATION]
     by_vegetation: dict[str, Beside] = {}
     for name, (low, high) in VEGETATION_CLASSES.items():
@@ -113,17 +111,14 @@ def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str,
     }
 
 
-def _other_years(run: Run, day: date) -> Beside | None:
+def _other_years(run: Run, day: date, values: Float32) -> Beside | None:
     """Hold a day against the mean of the same date in the other years that are published."""
     published = store.published_days(run.settings.archive, run.domain.name)
     same = [other for other in published if (other.month, other.day) == (day.month, day.day)]
     others = [
-        values for other in same if other != day if (values := _published(run, other)) is not None
+        found for other in same if other != day if (found := _published(run, other)) is not None
     ]
-    today = _published(run, day)
-    if not others or today is None:
-        return None
-    return beside(today, np.mean(others, axis=0))
+    return beside(values, np.mean(others, axis=0)) if others else None
 
 
 def _published(run: Run, day: date) -> Float32 | None:

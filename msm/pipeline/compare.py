@@ -8,6 +8,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from msm.archive.assessment import beside
+from msm.inputs.granule import GranuleFile
 from msm.inputs.smap_l3 import good
 from msm.pipeline.inputs import fetch_newest
 from msm.pipeline.retrievals import SATELLITE
@@ -35,21 +37,18 @@ def compare(run: Run, day: date, soil_moisture: NDArray[np.float32]) -> Comparis
     files = fetch_newest(run, SATELLITE, midnight(day), midnight(day))
     if not files:
         return Comparison(None, 0, None, None, None)
-    window = run.domain.window.slices
-    reading = run.readers.submit(SATELLITE, files[0].path, window=window).result()
-    retrieved = run.domain.from_map(reading.fields["soil_moisture_am"]).astype(np.float64)
-    both = run.domain.from_map(good(reading, "_am", "recommended")) & np.isfinite(soil_moisture)
-    name = files[0].granule.name
-    if both.sum() < 2:
+    name, seen = files[0].granule.name, recommended(run, files[0])
+    found = beside(soil_moisture, seen)
+    if found is None:
+        both = np.isfinite(soil_moisture) & np.isfinite(seen)
         return Comparison(name, int(both.sum()), None, None, None)
-    difference = soil_moisture[both] - retrieved[both]
-    varies = np.ptp(soil_moisture[both]) > 0 and np.ptp(retrieved[both]) > 0
-    return Comparison(
-        granule=name,
-        cells=int(both.sum()),
-        bias=float(difference.mean()),
-        ubrmse=float(difference.std()),
-        correlation=float(np.corrcoef(soil_moisture[both], retrieved[both])[0, 1])
-        if varies
-        else None,
-    )
+    return Comparison(name, **found.model_dump())
+
+
+def recommended(run: Run, file: GranuleFile) -> NDArray[np.float32]:
+    """Read the retrievals of recommended quality on the cells, 6 am half-orbits; NaN elsewhere."""
+    window = run.domain.window.slices
+    reading = run.readers.submit(SATELLITE, file.path, window=window).result()
+    retrieved = run.domain.from_map(reading.fields["soil_moisture_am"])
+    taken = run.domain.from_map(good(reading, "_am", "recommended"))
+    return np.where(taken, retrieved, np.float32(np.nan))

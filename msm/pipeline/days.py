@@ -14,11 +14,10 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from msm.archive import store
-from msm.durable import replacing
-from msm.errors import MsmError
+from msm.durable import read_document, replacing
 from msm.inputs.tiers import best_sources
 from msm.pipeline.run import Run, midnight
 
@@ -81,15 +80,7 @@ def troubles(run: Run) -> dict[date, Trouble]:
     MsmError
         If the file is damaged.
     """
-    path = _path(run)
-    try:
-        return _TROUBLES.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValidationError as error:
-        raise MsmError(
-            f"{path} is damaged: remove it; the next run notes anew what stands in the way."
-        ) from error
+    return read_document(_path(run), _TROUBLES.validate_json) or {}
 
 
 def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None:
@@ -129,13 +120,7 @@ def last_look(run: Run) -> Look | None:
     MsmError
         If the file is damaged.
     """
-    path = _look_path(run)
-    try:
-        return Look.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise MsmError(f"{path} is damaged: remove it; the next run writes it anew.") from error
+    return read_document(_look_path(run), Look.model_validate_json)
 
 
 def note_look(run: Run, look: Look) -> None:

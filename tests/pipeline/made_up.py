@@ -1,11 +1,9 @@
 """Made-up weather on five tiles of cells, and what of a published file has to be the same."""
 
 import numpy as np
-import xarray as xr
 
+from benchmarks.soak import contents
 from msm import cells
-from msm.archive import store
-from msm.archive.layers import LAYERS
 from msm.cells import CellFields, Input
 from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import Run
@@ -59,14 +57,7 @@ def weather(run, day, seed=0, wind=3.0):
 
 def files(run):
     """Return what makes each published file the file that it is."""
-    found = {}
-    for day in store.published_days(run.settings.archive, run.domain.name):
-        path = store.read_item(run.settings.archive, run.domain.name, day).path
-        with xr.open_dataset(path, mask_and_scale=False) as made:
-            there = [layer.name for layer in LAYERS if layer.name in made]
-            layers = {name: made[name].values.tobytes() for name in there}
-            found[day] = made.attrs["fingerprint"], layers
-    return found
+    return contents(run.settings.archive, run.domain.name)
 
 
 def store_weather(folder, days, cache, readers):
