@@ -20,7 +20,11 @@ from msm.training.split import Split
 
 PAGE = Path("docs/accuracy.md")
 
+SERVING, FINE = "serving.json", "fine-cells.json"
+
 FIGURES = ("R", "R_anomaly", "RMSE", "ubRMSE", "bias", "KGE")
+OF_TWO_YEARS = tuple(figure for figure in FIGURES if figure != "R_anomaly")
+"""An anomaly takes five years."""
 HIGHER_IS_BETTER = ("R", "R_anomaly")
 
 HEAD = """# Accuracy where it has never been
@@ -81,6 +85,7 @@ def page(found: Path) -> str:
             parts.append(f"Not measured yet: `compared-{split}.json` is not there.\n")
         else:
             parts += _section(found, split, compared)
+    parts += [*_serving(found), *_fine(found)]
     return "\n".join([*parts, *_cost(found), *_provenance(found)])
 
 
@@ -272,6 +277,83 @@ def _paired(differences: Sequence[Mapping[str, Any]]) -> str:
                 yield row(pair, steady, ", without level jumpers")
 
     return table(("", *shown), rows())
+
+
+def _serving(found: Path) -> Iterator[str]:
+    yield "## Stations as the product serves them\n"
+    served = read(found / SERVING)
+    if served is None:
+        yield f"Not measured yet: `{SERVING}` is not there.\n"
+        return
+    yield wrapped(
+        "The figures above are of stations' own gauges, with soil measured on the spot. The product"
+        " has neither: its weather is a gridded analysis, and its soil a map. Here the networks of"
+        f" the folds predict the same stations from {served['first']} to {served['last']} in three"
+        " ways: from their own gauge and measured soil; from their own gauge and what the product"
+        " knows of the place; and from what the product knows alone, fetched, regridded and stored"
+        " by it. The NLDAS-2 that it fetches is replayed from cells of 36 km that lie 144 km apart,"
+        " so the weather of a station comes from as far as 100 km, which real granules do not have."
+        f" {served['n_sites']} sites, {served['site_days']:,}"
+        " site-days, the same for all (`make serving`):"
+    )
+    yield ""
+    yield (
+        table(
+            ("", *OF_TWO_YEARS, "inside 90 %", "sites with 80-97 %"),
+            (
+                (
+                    name,
+                    *(_figure(figure, row["median"][figure]) for figure in OF_TWO_YEARS),
+                    _figure("R", row["coverage90"]),
+                    _figure("R", row["share_sites_80_97"]),
+                )
+                for name, row in served["scores"].items()
+            ),
+        )
+        + "\n"
+    )
+    yield "Paired differences:\n"
+    yield _paired(served["differences"]) + "\n"
+
+
+def _fine(found: Path) -> Iterator[str]:
+    yield "## Sixteen cells in one of the satellite's\n"
+    fine = read(found / FINE)
+    if fine is None:
+        yield f"Not measured yet: `{FINE}` is not there.\n"
+        return
+    inside = ", ".join(
+        f"{number} in {count}" for number, count in fine["fine cells in them"].items()
+    )
+    yield wrapped(
+        "The satellite's sample has one value of the weather for each cell of 36 km, so everything"
+        " above learns from it one to one. Here the network runs on the cells of 9 km that lie in"
+        " each, with the product's stored weather, and their average, by land, meets the retrieval;"
+        " beside it the same fit on the average of their weather. The stored weather is replayed"
+        " from the cells of 36 km and has no detail of its own: this shows that the way works and"
+        f" what it costs, not what finer weather would add. {fine['cells']} cells of 36 km (cells"
+        f" of 9 km in them: {inside}), {fine['steps']} steps of {fine['windows']} windows, the"
+        " satellite's next year (`make fine`):"
+    )
+    yield ""
+    yield (
+        table(
+            ("", "cells that the network runs on", "minutes", "R", "RMSE", "ubRMSE", "bias"),
+            (
+                (
+                    name,
+                    str(row["fine cells"]),
+                    f"{row['minutes']:.1f}",
+                    f"{row['r']:.3f}",
+                    f"{row['rmse']:.4f}",
+                    f"{row['ubrmse']:.4f}",
+                    f"{row['bias']:+.4f}",
+                )
+                for name, row in fine["scores"].items()
+            ),
+        )
+        + "\n"
+    )
 
 
 def _cost(found: Path) -> Iterator[str]:

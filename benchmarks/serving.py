@@ -5,11 +5,13 @@ measured on the spot, and from what the product is made from: NLDAS-2 of 2015-04
 the sandbox replays it from the 412 cells of 36 km, fetched, regridded and stored by `msm fetch`,
 and the product's statics. Both are scored on the same site-days, from 2015-07-01 on: the months
 before fill the states. A third prediction tells the two gaps apart: own gauges, and the soil of the
-product.
+product. What learned from the satellite as well is held against what did not, in each way: on the
+map no soil is measured, as it is at stations.
 """
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -26,7 +28,7 @@ from msm.pipeline.fetch import fetch
 from msm.pipeline.inputs import stored_statics
 from msm.pipeline.run import open_run
 from msm.sandbox.process import start
-from msm.training.comparison import on_common_days
+from msm.training.comparison import differences, on_common_days
 from msm.training.crossval import Part, Predicted, as_predicted, checkpoints, evaluated
 from msm.training.data import Data, read_data
 from msm.training.hindcast import hindcast
@@ -41,7 +43,11 @@ SCORED = date(2015, 7, 1)
 """First day that is scored: those before fill the states."""
 MIN_DAYS = 180
 """Fewest days of a site that is scored: the protocol asks for more, of more years."""
-RECIPE = "multiscale"
+RECIPES = ("multiscale", "in-situ")
+"""The product's, and what it is held against."""
+
+Fitted = Sequence[tuple[Part, Checkpoint]]
+"""A part of the stations and the network that has not seen them, for each fold."""
 
 
 def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
@@ -58,7 +64,7 @@ def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
             )
 
 
-def predicted(fitted: list[tuple[Part, Checkpoint]], data: Data, sites: Stations) -> Predicted:
+def predicted(fitted: Fitted, data: Data, sites: Stations) -> Predicted:
     """Predict sites by the network that has not seen them."""
     said, sigma = (np.full(sites.target.shape, np.nan, np.float32) for _ in "12")
     held_out = []
@@ -71,17 +77,23 @@ def predicted(fitted: list[tuple[Part, Checkpoint]], data: Data, sites: Stations
     return as_predicted(sites, held_out, Split.folds, said, sigma)
 
 
-def compared(fitted: list[tuple[Part, Checkpoint]], data: Data, served: Stations) -> dict[str, Any]:
-    """Predict and score the stations in each way.
+def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict[str, Any]:
+    """Predict and score the stations in each way by each recipe, on the same site-days.
 
     Parameters
     ----------
     fitted
-        A part of the stations and the network that has not seen them, for each fold.
+        Networks by the name of their recipe.
     data
         With the stations' own weather.
     served
         The stations with what the product is made from.
+
+    Returns
+    -------
+    dict
+        ``scores`` by recipe and way; ``differences`` between the ways of the first recipe, and
+        between it and the others in each way.
     """
     own = data.ground.at(np.isin(data.ground.names, served.names))
     of_product = {
@@ -92,19 +104,30 @@ def compared(fitted: list[tuple[Part, Checkpoint]], data: Data, served: Stations
         "own gauge, the product's statics": replace(own, statics=of_product),
         "replayed NLDAS-2, the product's statics": replace(served, statics=of_product),
     }
-    found = {name: _cut(predicted(fitted, data, sites)) for name, sites in ways.items()}
+    found = {
+        f"{recipe}: {way}": _cut(predicted(networks, data, sites))
+        for recipe, networks in fitted.items()
+        for way, sites in ways.items()
+    }
     results = {name: evaluated(each, MIN_DAYS) for name, each in on_common_days(found).items()}
+    first, *others = fitted
+    measured, *less = ways
+    pairs = [(f"{first}: {way}", f"{first}: {measured}") for way in less]
+    pairs += [(f"{first}: {way}", f"{other}: {way}") for other in others for way in ways]
     any_result = next(iter(results.values()))
     return {
         "first": str(SCORED),
         "last": str(LAST),
-        "recipe": RECIPE,
         "n_sites": any_result["n_sites"],
         "site_days": sum(site["n"] for site in any_result["sites"]),
         "scores": {
             name: {key: result[key] for key in ("median", "coverage90", "share_sites_80_97")}
             for name, result in results.items()
         },
+        "differences": [
+            {"first": one, "second": other, "figures": differences(results[one], results[other])}
+            for one, other in pairs
+        ],
     }
 
 
@@ -125,7 +148,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     arguments = parser.parse_args()
     data = read_data(arguments.data)
-    fitted = checkpoints(read_recipe(Path(RECIPE)), data, Split.folds, arguments.work / "fits")
+    fitted = {
+        recipe: checkpoints(read_recipe(Path(recipe)), data, Split.folds, arguments.work / "fits")
+        for recipe in RECIPES
+    }
     served = served_stations(data, arguments.data, arguments.replay)
     result = compared(fitted, data, served)
     keep(result, FOUND / "serving.json")

@@ -60,9 +60,27 @@ def test_other_weather_and_no_measured_soil_are_scored_on_the_same_days(stations
     late["precipitation"] = np.roll(late["precipitation"], 7, axis=1)
     nobody = np.array([n for n in range(stations.ground.n_cell) if n != 4])
     served = replace(stations.ground, forcing=late).at(nobody)
-    result = compared(fitted, stations, served)
+    result = compared({"one": fitted, "twin": fitted}, stations, served)
     assert result["n_sites"] == served.n_cell
     assert result["site_days"] == served.n_cell * within(served.days, SCORED, LAST).sum()
-    measured, without, product = (each["median"] for each in result["scores"].values())
+    figures = [each["median"] for each in result["scores"].values()]
+    measured, without, product = figures[:3]
     assert measured["R"] != without["R"]
     assert product["R"] < without["R"] - 0.1
+    assert figures[3:] == figures[:3]
+
+
+def test_ways_and_recipes_are_paired(stations, fitted):
+    result = compared({"one": fitted, "twin": fitted}, stations, stations.ground)
+    pairs = [(pair["first"], pair["second"]) for pair in result["differences"]]
+    assert pairs[0] == (
+        "one: own gauge, the product's statics",
+        "one: own gauge, soil measured on the spot",
+    )
+    assert pairs[-1] == (
+        "one: replayed NLDAS-2, the product's statics",
+        "twin: replayed NLDAS-2, the product's statics",
+    )
+    assert len(pairs) == 5
+    assert result["differences"][0]["figures"]["R"]["median"] != 0
+    assert result["differences"][-1]["figures"]["R"]["median"] == 0
