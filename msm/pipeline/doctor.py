@@ -22,6 +22,7 @@ from msm.errors import MsmError
 from msm.inputs.tiers import best_sources
 from msm.pipeline.days import known_days, states
 from msm.pipeline.run import Run, midnight
+from msm.pipeline.supply import STOPPED_REMEDY, stopped
 
 PACKAGES = ("msm", "torch", "xarray", "netCDF4", "dask", "earthaccess", "prefect")
 
@@ -208,22 +209,17 @@ def _earthdata(run: Run, now: datetime) -> Iterator[Finding]:
         newest = (now - timedelta(days=1 + latency.due_days)).date()
         oldest = newest - timedelta(days=int(latency.retry_days - latency.due_days))
         offered = run.source.search(product, midnight(oldest), now)
-        days = {granule.time.date() for granule in offered if granule.time}
-        if days:
-            late = max(days) < newest
-            yield Finding(
-                product.id,
-                Verdict.look if late else Verdict.good,
-                f"offered up to {max(days)}",
-                f"{newest} is due: late, see status.earthdata.nasa.gov" if late else "",
-            )
-        else:
-            yield Finding(
-                product.id,
-                Verdict.bad,
-                f"nothing is offered since {oldest}",
-                "has this version ended? see the product's page and docs/inputs",
-            )
+        if since := stopped(product, offered, oldest, now):
+            yield Finding(product.id, Verdict.bad, since, STOPPED_REMEDY)
+            continue
+        days = [granule.time.date() for granule in offered if granule.time]
+        late = not days or max(days) < newest
+        yield Finding(
+            product.id,
+            Verdict.look if late else Verdict.good,
+            f"offered up to {max(days)}" if days else f"nothing is offered since {oldest}",
+            f"{newest} is due: late, see status.earthdata.nasa.gov" if late else "",
+        )
 
 
 def _newest_map(run: Run, now: datetime) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from msm.pipeline.run import Run
 FRESHNESS = "freshness.json"
 
 
-def put_freshness(run: Run, states: Sequence[DayState], now: datetime) -> Path:
+def put_freshness(
+    run: Run, states: Sequence[DayState], stopped: Iterable[str], now: datetime
+) -> Path:
     """Say how new the maps of a domain are.
 
     Parameters
@@ -28,6 +30,8 @@ def put_freshness(run: Run, states: Sequence[DayState], now: datetime) -> Path:
         An open run.
     states
         Of the days that a scheduled run has looked at, the newest due as the last.
+    stopped
+        Products that come no more.
     now
         When it did, UTC.
     """
@@ -43,6 +47,7 @@ def put_freshness(run: Run, states: Sequence[DayState], now: datetime) -> Path:
             "day": str(following),
             "at": due_moment(domain, following).isoformat(timespec="seconds"),
         },
+        "stopped_inputs": sorted(stopped),
         "window": {
             "first": str(states[0].day),
             "last": str(states[-1].day),

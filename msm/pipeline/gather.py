@@ -212,15 +212,19 @@ class Window:
     _offered: dict[str, tuple[list[Granule], list[Granule]]] = field(default_factory=dict)
     _files: dict[str, dict[datetime | None, GranuleFile]] = field(default_factory=dict)
 
-    def whole(self, day: date, product: Product) -> bool:
-        """Tell whether every granule of a product's day is offered, and none is known as bad."""
+    def granules(self, product: Product) -> list[Granule]:
+        """List the newest productions of a product's granules."""
         if product.id not in self._offered:
             until = midnight(self.last + timedelta(days=1))
             found = self.run.source.search(product, midnight(self.first), until)
             self._offered[product.id] = newest(sound(product, found))
+        return self._offered[product.id][0]
+
+    def whole(self, day: date, product: Product) -> bool:
+        """Tell whether every granule of a product's day is offered, and none is known as bad."""
+        lacking = missing_stamps(product, day, self.granules(product))
         if (product.id, day) in self.useless:
             return False
-        lacking = missing_stamps(product, day, self._offered[product.id][0])
         if lacking:
             self.useless[product.id, day] = incomplete(product, day, lacking)
         return not lacking

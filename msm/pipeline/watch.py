@@ -16,7 +16,7 @@ from msm import cells
 from msm.archive import store
 from msm.archive.store import Published
 from msm.errors import MsmError
-from msm.inputs.tiers import due_day
+from msm.inputs.tiers import best_sources, due_day
 from msm.pipeline.assess import later
 from msm.pipeline.chains import find_chain, is_run, open_chain, stale
 from msm.pipeline.crew import Alone
@@ -36,6 +36,7 @@ from msm.pipeline.inputs import is_gap, make_forcing, stored_statics
 from msm.pipeline.publish import behind, may_change, publish
 from msm.pipeline.retrievals import lacking, make_retrievals, revised_retrievals
 from msm.pipeline.run import Progress, Run, silent
+from msm.pipeline.supply import STOPPED_REMEDY, stopped
 
 log = logging.getLogger(__name__)
 
@@ -51,30 +52,37 @@ class Watched:
     """Maps that changed the archive, in the order of their days."""
     states: list[DayState] = field(default_factory=list)
     """Of every day of the window, afterwards."""
+    stopped: dict[str, str] = field(default_factory=dict)
+    """Best sources that come no more, by id: since when."""
 
     @property
-    def alarms(self) -> list[DayState]:
-        """List the days that somebody has to look at."""
-        return [state for state in self.states if state.alarms]
+    def alarms(self) -> list[str]:
+        """Say what somebody has to look at: inputs that come no more, and days."""
+        inputs = [f"{name}: {since}; {STOPPED_REMEDY}." for name, since in self.stopped.items()]
+        return inputs + [_alarm(state) for state in self.states if state.alarms]
 
     def raise_alarms(self) -> None:
-        """Fail where somebody has to look at a day.
+        """Fail where somebody has to look at something.
 
         Raises
         ------
         MsmError
-            With the first of these days, and what is to be done.
+            With the first alarm, and what is to be done.
         """
         if not self.alarms:
             return
         first, *others = self.alarms
-        more = f" {len(others)} more days need attention: see msm status." if others else ""
-        remedy = (
-            f" If it is lost for good, list {first.day} with the reason under gaps in msm.toml."
-            if first.state is State.gap
-            else ""
-        )
-        raise MsmError(f"{first.day}: {first.note}{remedy}{more}")
+        more = f" {len(others)} more need attention: see msm status." if others else ""
+        raise MsmError(f"{first}{more}")
+
+
+def _alarm(state: DayState) -> str:
+    remedy = (
+        f" If it is lost for good, list {state.day} with the reason under gaps in msm.toml."
+        if state.state is State.gap
+        else ""
+    )
+    return f"{state.day}: {state.note}{remedy}"
 
 
 def watch(run: Run, now: datetime, progress: Progress = silent) -> Watched:
@@ -107,9 +115,10 @@ def watch(run: Run, now: datetime, progress: Progress = silent) -> Watched:
         found[day] = Trouble(sentence=str(error), since=now, missing=missing)
 
     stored_statics(run)
-    blocked = _store_inputs(run, days, trouble)
+    offers = Window(run, days[0], last)
+    blocked = _store_inputs(run, days, offers, trouble)
     makeable = [day for day in days if (blocked is None or day < blocked) and not is_gap(run, day)]
-    watched = Watched(days[0], last)
+    watched = Watched(days[0], last, stopped=_stopped(run, offers, now))
     for day in _made(run, makeable, now, trouble, progress):
         try:
             done = publish(run, open_chain(run, day), day, now)
@@ -123,7 +132,7 @@ def watch(run: Run, now: datetime, progress: Progress = silent) -> Watched:
     deep_on = now.date() if before is None or deep else before.deep_on
     note_look(run, Look(at=now, first=days[0], last=last, deep_on=deep_on))
     watched.states = states(run, days, now)
-    put_freshness(run, watched.states, now)
+    put_freshness(run, watched.states, watched.stopped, now)
     return watched
 
 
@@ -137,7 +146,18 @@ def _window(run: Run, last: date, *, deep: bool) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _store_inputs(run: Run, days: Sequence[date], trouble: Callable[..., None]) -> date | None:
+def _stopped(run: Run, offers: Window, now: datetime) -> dict[str, str]:
+    """Find the best sources that come no more, and since when."""
+    found = {
+        product.id: stopped(product, offers.granules(product), offers.first, now)
+        for product in best_sources(run.domain)
+    }
+    return {name: since for name, since in found.items() if since}
+
+
+def _store_inputs(
+    run: Run, days: Sequence[date], offers: Window, trouble: Callable[..., None]
+) -> date | None:
     """Store what days are given, anew where other granules are offered by now.
 
     Returns
@@ -145,7 +165,6 @@ def _store_inputs(run: Run, days: Sequence[date], trouble: Callable[..., None]) 
     date or None
         The first day that cannot be made, nor any day after it.
     """
-    offers = Window(run, days[0], days[-1])
     labels = {
         day: cells.read_label(path) for day in days if (path := run.forcing_path(day)).exists()
     }

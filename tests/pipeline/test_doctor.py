@@ -97,5 +97,5 @@ def test_a_product_that_is_late_and_one_that_stopped(settings, readers):
     stopped = found(run, NOW + timedelta(days=30))[nldas]
     assert (stopped.verdict, stopped.what) == (
         Verdict.bad,
-        "nothing is offered since 2016-06-27",
+        "nothing has come since 2016-06-27",
     )

@@ -10,6 +10,7 @@ import pytest
 from msm.archive import store
 from msm.archive.assessment import read_assessment
 from msm.archive.naming import domain_folder, map_path
+from msm.errors import MsmError
 from msm.pipeline.backfill import backfill
 from msm.pipeline.crew import Alone
 from msm.pipeline.daily import daily
@@ -133,6 +134,19 @@ def test_a_day_that_never_comes_alarms_when_waiting_has_ended(site, fresh_sandbo
     assert (second.state, second.accepted, second.alarms) == (State.gap, False, True)
     # Its own sources are still within their time.
     assert third.state is State.pending
+
+
+def test_a_version_that_stopped_is_an_alarm_of_its_own(site, fresh_sandbox):
+    """As long as it may be late, it is latency; the next source would hide it for ever after."""
+    fresh_sandbox.set_clock(NOW)
+    run = site(window_days=12)
+    assert watch(run, NOW + timedelta(days=6)).stopped == {}
+    found = watch(run, NOW + timedelta(days=20))
+    assert found.stopped == {"NLDAS_FORA0125_H 2.0": "nothing has come since 2016-06-12"}
+    with pytest.raises(MsmError, match=r"NLDAS_FORA0125_H 2.0: nothing has come since .* ended"):
+        found.raise_alarms()
+    written = domain_folder(run.settings.archive, run.domain.name) / FRESHNESS
+    assert json.loads(written.read_text())["stopped_inputs"] == ["NLDAS_FORA0125_H 2.0"]
 
 
 def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
