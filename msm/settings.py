@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     edl_host: str = "urs.earthdata.nasa.gov"
     """Host of Earthdata Login."""
     connections: Annotated[int, Field(ge=1, le=32)] = 8
-    """Downloads at a time."""
+    """Most downloads at a time; a product's layout may allow fewer."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest silence of a server before a request is tried again."""
     readers: Annotated[int, Field(ge=1)] = 2

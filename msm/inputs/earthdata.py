@@ -234,7 +234,8 @@ class Earthdata:
 
         def get_all() -> dict[str, Exception | None]:
             self._knock(product, wanted[0])
-            with ThreadPoolExecutor(self._settings.connections) as threads:
+            limit = min(self._settings.connections, product.layout.connections)
+            with ThreadPoolExecutor(limit) as threads:
                 failures = dict(
                     zip((g.name for g in wanted), threads.map(get, wanted), strict=True)
                 )

@@ -163,6 +163,8 @@ class Layout(_Model):
     """Earthdata collection version."""
     provider: str
     """CMR provider."""
+    connections: int
+    """Most downloads at a time, in consideration of the provider's host and of a granule's size."""
     title: str
     doi: str | None = None
     cadence: Literal["half_hourly", "hourly", "three_hourly", "daily", "half_orbit", "static"]

@@ -162,6 +162,7 @@ def page(product: Product) -> str:
         ("time in the file", _stamp(layout)),
         ("latency", _latency(layout)),
         ("provider", layout.provider),
+        ("downloads at a time", str(layout.connections)),
         ("DOI", f"[{layout.doi}](https://doi.org/{layout.doi})" if layout.doi else "not at hand"),
     ]
     variables = [

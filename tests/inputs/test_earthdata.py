@@ -3,8 +3,10 @@
 import hashlib
 import logging
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import earthaccess
 import pytest
 
 from msm.inputs.earthdata import Earthdata, EarthdataError, LoginError
@@ -100,6 +102,28 @@ def test_what_is_good_is_not_fetched_again(earthdata, fresh_sandbox, hours):
     again = earthdata.fetch(NLDAS, granules)
     assert len(again.files) == 3
     assert len(downloads(fresh_sandbox)) == 3
+
+
+@pytest.mark.parametrize(("of_product", "of_settings"), [(1, 8), (8, 1)])
+def test_a_product_and_the_settings_limit_downloads_at_a_time(
+    settings, readers, hours, monkeypatch, of_product, of_settings
+):
+    source = Earthdata(settings.model_copy(update={"connections": of_settings}), readers)
+    product = replace(NLDAS, layout=NLDAS.layout.model_copy(update={"connections": of_product}))
+    at_work, most = [], []
+    get = earthaccess.Store.get
+
+    def counted(store, records, *given, **named):
+        at_work.append(records)
+        most.append(len(at_work))
+        try:
+            return get(store, records, *given, **named)
+        finally:
+            at_work.remove(records)
+
+    monkeypatch.setattr(earthaccess.Store, "get", counted)
+    source.fetch(product, source.search(product, *hours))
+    assert most == [1, 1, 1]
 
 
 def test_a_cached_file_that_went_bad_is_replaced(earthdata, fresh_sandbox, hours):
