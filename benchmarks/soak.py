@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -22,8 +24,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import requests
 import xarray as xr
@@ -46,6 +49,10 @@ BOX = "box:38,39,-98.5,-97"
 WINDOW_DAYS = 14
 RUN_HOURS = (2, 14)
 """Hours of a day (UTC) at which the flow is scheduled."""
+AFTERWARDS = timedelta(days=12)
+"""Time after the last day is due, in which what is late comes."""
+ACCEPTED_AFTER = timedelta(days=7)
+"""Time after a lost day was due, when the operator accepts the gap."""
 
 Kind = Literal["late", "lost", "revised", "touched", "late satellite", "server", "killed"]
 
@@ -78,6 +85,7 @@ class Report:
     days: int
     runs: int = 0
     failed_runs: int = 0
+    killed_runs: int = 0
     events: dict[str, int] = field(default_factory=dict)
     published: int = 0
     remade: int = 0
@@ -170,11 +178,23 @@ def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -
     }
     report = Report(seed, n_days)
     events = season(seed, FIRST, n_days)
+    report.events = dict(Counter(event.kind for event in events))
     # The first run looks at the days before the season too.
     days = [FIRST + timedelta(days=n) for n in range(1 - WINDOW_DAYS, n_days)]
-    domain = read_settings().domain
+    operate(sandbox, events, days, report)
+    sandbox.mend()
+    compare(folder, days, report)
+    report.minutes = (time.perf_counter() - began) / 60
+    return report
+
+
+def operate(
+    sandbox: Sandbox, events: Sequence[Event], days: Sequence[date], report: Report
+) -> None:
+    """Let a season happen, and run the flow at each scheduled moment."""
     with open_run(read_settings()) as run:
-        opens, closes = due_moment(run.domain, FIRST), due_moment(run.domain, days[-1])
+        domain = run.domain
+    opens, closes = due_moment(domain, FIRST), due_moment(domain, days[-1])
     lost = {event.moment.date() for event in events if event.kind == "lost"}
     for event in events:
         if event.kind in ("late", "lost", "late satellite"):
@@ -184,23 +204,20 @@ def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -
         [(event.moment, n, event) for n, event in enumerate(events)]
         + [(event.until, n, event) for n, event in enumerate(events) if event.until]
     )
-    for moment in moments(opens, closes + timedelta(days=12)):
-        kill_after = None
-        while coming and coming[0][0] <= moment:
-            at, _, event = coming.pop(0)
-            kill_after = _happen(sandbox, event, at) or kill_after
-        sandbox.set_clock(moment)
-        accepted = {day for day in lost if moment > due_moment(run.domain, day) + timedelta(days=7)}
-        gaps = {str(day): "it was lost" for day in sorted(accepted)}
-        os.environ["MSM_GAPS"] = json.dumps(gaps)
-        # Days after the season are not asked for.
-        scheduled = min(moment, closes)
-        report.runs += 1
-        report.failed_runs += not _run_flow(scheduled, kill_after)
-    report.events = dict(Counter(event.kind for event in events))
-    _compare(folder, days, domain, report)
-    report.minutes = (time.perf_counter() - began) / 60
-    return report
+    with Worker() as worker:
+        for moment in moments(opens, closes + AFTERWARDS):
+            kill_after = None
+            while coming and coming[0][0] <= moment:
+                at, _, event = coming.pop(0)
+                kill_after = _happen(sandbox, event, at) or kill_after
+            sandbox.set_clock(moment)
+            known = [day for day in lost if moment > due_moment(domain, day) + ACCEPTED_AFTER]
+            os.environ["MSM_GAPS"] = json.dumps({str(day): "it was lost" for day in known})
+            # Days after the season are not asked for.
+            completed = worker.run(min(moment, closes), os.environ["MSM_GAPS"], kill_after)
+            report.runs += 1
+            report.failed_runs += completed is False
+            report.killed_runs += completed is None
 
 
 def moments(first: datetime, last: datetime) -> Iterator[datetime]:
@@ -230,36 +247,76 @@ def _happen(sandbox: Sandbox, event: Event, at: datetime) -> float | None:
     return None
 
 
-def _run_flow(moment: datetime, kill_after: float | None) -> bool:
-    """Run the daily flow as it was scheduled for a moment; tell whether it completed."""
-    command = [sys.executable, "-m", "benchmarks.soak", "--flow", moment.isoformat()]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
+class Worker:
+    """A process that runs the daily flow as a Prefect worker does; another when it is killed."""
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._kill()
+
+    def run(self, moment: datetime, gaps: str, kill_after: float | None) -> bool | None:
+        """Run the flow as scheduled for a moment; tell whether it completed, None if killed."""
+        self._ours.send((moment, gaps))
+        if self._ours.poll(kill_after):
+            return bool(self._ours.recv())
+        self._kill()
+        self._start()
+        return None
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,))
+        self._process.start()
+        self._ours.recv()
+
+    def _kill(self) -> None:
+        """Kill it and all that it started."""
+        if self._process.pid and self._process.is_alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.join()
+
+
+def _work(told: Connection) -> None:
+    """Run the flow for every moment that is told, once all is loaded."""
+    from flows.retries import TRIED_AGAIN
+
+    # Waits for a server pass in no time, as the days do.
+    TRIED_AGAIN["retry_delay_seconds"] = 0.1
+    import flows.daily  # noqa: F401
+
+    os.setsid()
+    told.send(True)
+    while True:
+        moment, os.environ["MSM_GAPS"] = told.recv()
         try:
-            return process.wait(kill_after) == 0
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return False
+            _flow(moment)
+        except Exception:
+            logging.getLogger(__name__).exception("The run of %s failed", moment)
+            told.send(False)
+        else:
+            told.send(True)
 
 
-def flow_of(moment: datetime) -> None:
+def _flow(moment: datetime) -> None:
     """Run the daily flow in this process, as a worker does with a scheduled run."""
     from prefect.client.orchestration import get_client
     from prefect.flow_engine import run_flow
-    from prefect.states import Scheduled
+    from prefect.states import Scheduled, State
 
     from flows.daily import daily
 
     given = {"domain": read_settings().domain}
     with get_client(sync_client=True) as client:
-        scheduled = Scheduled(scheduled_time=moment)
-        run = client.create_flow_run(daily, parameters=given, state=scheduled)
+        state: State[Any] = Scheduled(scheduled_time=moment)
+        run = client.create_flow_run(daily, parameters=given, state=state)
     run_flow(daily, flow_run=run, parameters=given)
 
 
-def _compare(folder: Path, days: Sequence[date], domain: str, report: Report) -> None:
+def compare(folder: Path, days: Sequence[date], report: Report) -> None:
     """Make the season by a site that never saw a fault, and name the days that differ."""
     settings = read_settings()
     fresh = settings.model_copy(
@@ -269,14 +326,13 @@ def _compare(folder: Path, days: Sequence[date], domain: str, report: Report) ->
     with open_run(fresh) as run:
         backfill(run, days, "missing", Alone(run), now)
     with open_run(settings) as run:
-        found = states(run, days, now)
-    report.gaps = sum(state.accepted for state in found)
-    ours, theirs = (contents(each.archive, domain) for each in (settings, fresh))
+        report.gaps = sum(state.accepted for state in states(run, days, now))
+    ours, theirs = (contents(each.archive, each.domain) for each in (settings, fresh))
     report.published = len(ours)
     report.remade = sum(
-        record.revision - 1
-        for day in days
-        if (record := store.read_item(settings.archive, domain, day))
+        item.revision - 1
+        for day in ours
+        if (item := store.read_item(settings.archive, settings.domain, day))
     )
     report.differing = [str(day) for day in days if ours.get(day) != theirs.get(day)]
 
@@ -330,11 +386,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--flow", type=datetime.fromisoformat, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.flow:
-        flow_of(arguments.flow)
-        return
     folder = arguments.folder.resolve()
     with start(folder / "sandbox") as sandbox, prefect_server(folder / "prefect") as url:
         report = soak(folder, sandbox, url, arguments.seed, arguments.days)

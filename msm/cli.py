@@ -24,10 +24,11 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from msm import __version__
+from msm.cli_doctor import app as doctor_app
 from msm.cli_status import app as status_app
 from msm.cli_training import app as training_app
 from msm.errors import MsmError
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="A simulated Earthdata on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(doctor_app)
 app.add_typer(status_app)
 app.add_typer(training_app)
 
@@ -302,28 +304,6 @@ def probe(as_json: Json = False) -> None:
                 typer.echo(f"  {line}")
     if any(finding.differences for finding in findings):
         raise MsmError("Layouts differ from the real granules: bring the layout files up to date.")
-
-
-@app.command()
-def doctor(domain: DomainOption = None, as_json: Json = False) -> None:
-    """Look at everything that a run stands on, and say what to do where it will not hold."""
-    from msm.pipeline.doctor import Verdict, examine
-    from msm.pipeline.run import open_run
-
-    with open_run(read_settings(domain=domain)) as run:
-        findings = examine(run, datetime.now(UTC))
-    if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings]))
-    else:
-        styles = {Verdict.good: "green", Verdict.look: "yellow", Verdict.bad: "bold red"}
-        table = Table("", "", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
-        for finding in findings:
-            verdict = Text(finding.verdict, styles[finding.verdict])
-            table.add_row(finding.subject, verdict, Text(finding.what), Text(finding.remedy))
-        Console().print(table)
-    bad = [finding for finding in findings if finding.verdict == Verdict.bad]
-    if bad:
-        raise MsmError(f"{len(bad)} things stand in the way, {bad[0].subject} the first.")
 
 
 @app.command()

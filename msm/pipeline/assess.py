@@ -69,17 +69,24 @@ def at_first(run: Run, made: DailyMap, forcing: Mapping[str, Float32]) -> Assess
 def later(run: Run, days: Iterable[date]) -> list[date]:
     """Hold published maps against that day's SMAP and other years, where that was not done.
 
-    A day without a granule of SMAP is looked at again as long as it is among the days.
+    A day without a granule of SMAP is looked at again as long as it is among the days. All are
+    judged anew where limits have moved.
 
     Returns
     -------
     list of date
         The days of which more is known now.
     """
+    limits = run.settings.limits
     lacking = {}
     for day in days:
         path = map_path(run.settings.archive, run.domain.name, day)
-        if path.is_file() and (known := read_assessment(path)) and known.satellite_granule is None:
+        known = read_assessment(path) if path.is_file() else None
+        if known is None:
+            continue
+        if known != known.judged(limits):
+            store.assess(run.settings.archive, run.domain.name, known.judged(limits))
+        if known.satellite_granule is None:
             lacking[day] = known
     if not lacking:
         return []
@@ -91,7 +98,7 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
                 "other_years": _other_years(run, day, values)
             }
             known = lacking[day].model_copy(update=found)
-            store.assess(run.settings.archive, run.domain.name, known.judged(run.settings.limits))
+            store.assess(run.settings.archive, run.domain.name, known.judged(limits))
     return sorted(files)
 
 

@@ -17,6 +17,8 @@ from importlib.metadata import version
 import requests
 
 from msm.archive import store
+from msm.archive.assessment import read_assessment
+from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.inputs.tiers import best_sources
@@ -68,6 +70,7 @@ def examine(run: Run, now: datetime) -> list[Finding]:
         _clock,
         _earthdata,
         _newest_map,
+        _quality,
         _days,
     ]
     found = []
@@ -234,6 +237,24 @@ def _newest_map(run: Run, now: datetime) -> Iterator[Finding]:
         Verdict.bad if problems else Verdict.good,
         " ".join(problems) if problems else f"{days[-1]}, {(now.date() - days[-1]).days} days old",
         f"msm daily --date {days[-1]}" if problems else "",
+    )
+
+
+def _quality(run: Run, now: datetime) -> Iterator[Finding]:
+    settings = run.settings
+    newest = store.published_days(settings.archive, run.domain.name)[-settings.window_days :]
+    paths = [map_path(settings.archive, run.domain.name, day) for day in newest]
+    assessed = [known for path in paths if (known := read_assessment(path))]
+    over = [known for known in assessed if known.exceeded]
+    withheld = any(known.verdict == "withheld" for known in over)
+    yield Finding(
+        "quality",
+        Verdict.bad if withheld else Verdict.look if over else Verdict.good,
+        f"{len(over)} of the newest {len(assessed)} maps exceed a limit, {over[0].day}"
+        f" ({', '.join(over[0].exceeded)}) the first"
+        if over
+        else f"the newest {len(assessed)} maps exceed no limit",
+        "msm status --quality" if over else "",
     )
 
 

@@ -106,6 +106,10 @@ class Sandbox:
         """Let requests misbehave from now on."""
         self._order("fault", **fault.model_dump())
 
+    def mend(self) -> None:
+        """Let requests behave again; revised and withheld granules stay as they are."""
+        self._order("mend")
+
     def reset(self) -> None:
         """Take back faults, revisions, withheld granules and the clock; forget the requests."""
         self._order("reset")

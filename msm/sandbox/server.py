@@ -220,6 +220,8 @@ class Earthdata:
             self._catalogue.clock = datetime.fromisoformat(given["now"])
         elif order == "fault":
             self._faults.add(Fault.model_validate(given))
+        elif order == "mend":
+            self._faults.clear()
         elif order == "reset":
             self._catalogue.reset()
             self._faults.clear()

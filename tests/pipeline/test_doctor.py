@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from msm.archive import store
+from msm.archive.assessment import read_assessment
 from msm.pipeline import doctor
 from msm.pipeline.doctor import Verdict, examine, token_end
 from msm.pipeline.run import Run
@@ -37,7 +39,7 @@ def test_a_site_that_is_well(run):
     told = found(run)
     assert list(told) == [
         *("versions", "work", "archive", "checkpoint", "device", "token", "clock"),
-        *("NLDAS_FORA0125_H 2.0", "newest map", "days"),
+        *("NLDAS_FORA0125_H 2.0", "newest map", "quality", "days"),
     ]
     assert {finding.verdict for finding in told.values()} == {Verdict.good}
     assert told["newest map"].what == "2016-06-03, 5 days old"
@@ -49,6 +51,15 @@ def test_a_damaged_map(run):
     told = found(run)
     assert told["newest map"].verdict == Verdict.bad
     assert told["newest map"].remedy == f"msm daily --date {DAYS[-1]}"
+
+
+def test_a_map_that_a_limit_withholds(run):
+    (done,) = watch(run, NOW).published
+    holes = read_assessment(done.path).model_copy(update={"valid_fraction": 0.5})
+    store.assess(run.settings.archive, run.domain.name, holes.judged(run.settings.limits))
+    told = found(run)["quality"]
+    assert told.verdict == Verdict.bad
+    assert told.what.endswith("2016-06-03 (valid_fraction) the first")
 
 
 def test_a_full_disk_and_a_folder_without_the_right_to_write(run, tmp_path):

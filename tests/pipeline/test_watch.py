@@ -9,6 +9,7 @@ import pytest
 
 from msm.archive import store
 from msm.archive.assessment import read_assessment
+from msm.archive.catalogue import LATEST
 from msm.archive.naming import domain_folder, map_path
 from msm.errors import MsmError
 from msm.pipeline.backfill import backfill
@@ -213,10 +214,26 @@ def test_a_day_is_made_at_its_due_moment_and_not_before(site, fresh_sandbox):
     assert searches(fresh_sandbox, asked) == {"NLDAS_FORA0125_H": 2}
 
 
+# A memory of two days changes fast, and the made-up satellite need not agree with it.
+WIDE = Limits(step=1, satellite_bias=1, satellite_ubrmse=1, satellite_correlation=-1)
+
+
+def test_limits_that_moved_judge_anew_and_a_withheld_map_is_not_the_latest(site):
+    run = site(limits=WIDE)
+    watch(run, NOW)
+    path = map_path(run.settings.archive, BOX, DAYS[-1])
+    assert read_assessment(path).verdict == "good"
+    watch(Run(run.settings.model_copy(update={"limits": Limits(step=1e-9)}), run.readers), NOW)
+    assert (read_assessment(path).verdict, read_assessment(path).exceeded) == ("flagged", ("step",))
+    latest = domain_folder(run.settings.archive, BOX) / LATEST
+    assert json.loads(latest.read_text())["day"] == str(DAYS[-1])
+    holes = read_assessment(path).model_copy(update={"valid_fraction": 0.5}).judged(WIDE)
+    store.assess(run.settings.archive, BOX, holes)
+    assert json.loads(latest.read_text())["day"] == str(DAYS[-2])
+
+
 def test_maps_are_held_against_yesterday_and_the_satellite(site, fresh_sandbox):
-    # A memory of two days changes fast, and the made-up satellite need not agree with it.
-    wide = Limits(step=1, satellite_bias=1, satellite_ubrmse=1, satellite_correlation=-1)
-    run = site(limits=wide)
+    run = site(limits=WIDE)
     smap = f"SMAP_L3_SM_P_E_{DAYS[1]:%Y%m%d}_R19240_001.h5"
     fresh_sandbox.withhold(smap)
     watch(run, NOW)
