@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving fine accuracy-page storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -79,6 +79,9 @@ fine: $(READY)  ## learn from the satellite through 16 cells of 9 km in each of 
 accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
 	$(BIN)/python -m benchmarks.accuracy_page
 	$(BIN)/python -m benchmarks.checkpoint_page
+
+soak: $(READY)  ## operate a site through two months of faults, and compare it with one that saw none
+	$(BIN)/python -m benchmarks.soak --pictures docs/images/operations
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
 	$(BIN)/python -m benchmarks.storage

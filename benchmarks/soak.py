@@ -14,7 +14,6 @@ import json
 import logging
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -26,21 +25,22 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import requests
 import xarray as xr
 from rich.console import Console
 
+from benchmarks.operation_pictures import draw
+from benchmarks.season import Event, season
 from msm.archive import store
 from msm.archive.layers import LAYERS
 from msm.errors import MsmError
 from msm.inputs.tiers import due_moment
 from msm.pipeline.backfill import backfill
 from msm.pipeline.crew import Alone
-from msm.pipeline.days import states
+from msm.pipeline.days import known_days, states
 from msm.pipeline.run import open_run
-from msm.sandbox.faults import Behaviour, Fault
 from msm.sandbox.process import Sandbox, start
 from msm.settings import read_settings
 
@@ -49,32 +49,10 @@ BOX = "box:38,39,-98.5,-97"
 WINDOW_DAYS = 14
 RUN_HOURS = (2, 14)
 """Hours of a day (UTC) at which the flow is scheduled."""
-AFTERWARDS = timedelta(days=12)
+AFTERWARDS = timedelta(days=8)
 """Time after the last day is due, in which what is late comes."""
 ACCEPTED_AFTER = timedelta(days=7)
 """Time after a lost day was due, when the operator accepts the gap."""
-
-Kind = Literal["late", "lost", "revised", "touched", "late satellite", "server", "killed"]
-
-SERVER_FAULTS: tuple[Behaviour, ...] = (
-    *("html_200", "unauthorized", "too_many", "unavailable", "truncated"),
-    *("truncated_silently", "corrupt", "stall", "slow", "empty"),
-)
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happens at a moment."""
-
-    moment: datetime
-    kind: Kind
-    names: tuple[str, ...] = ()
-    """Granules."""
-    until: datetime | None = None
-    """When late ones come."""
-    fault: Fault | None = None
-    after: float = 0.0
-    """Seconds after which a run is killed."""
 
 
 @dataclass
@@ -94,60 +72,15 @@ class Report:
     minutes: float = 0.0
 
 
-def season(seed: int, first: date, n_days: int) -> list[Event]:
-    """Make up what happens to the days of a season; the same seed gives the same.
-
-    Late granules come within the time in which they are waited for, and a lost day is lost in all
-    sources.
-    """
-    chance = random.Random(seed)
-    events = []
-    lost = first + timedelta(days=n_days // 2)
-    for number in range(n_days):
-        day = first + timedelta(days=number)
-        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        due = begin + timedelta(days=5)
-        hour = chance.randrange(24)
-        nldas = f"NLDAS_FORA0125_H.A{day:%Y%m%d}.{hour:02}00.020.nc"
-        if day == lost:
-            events.append(Event(begin, "lost", all_sources(day)))
-            continue
-        if chance.random() < 0.2:
-            names = (nldas,) if chance.random() < 0.5 else all_sources(day)
-            until = due + timedelta(days=chance.uniform(0.2, 4))
-            events.append(Event(begin, "late", names, until))
-        elif chance.random() < 0.15:
-            moment = due + timedelta(days=chance.uniform(0.5, 6))
-            events.append(Event(moment, "revised", (nldas,)))
-        elif chance.random() < 0.15:
-            moment = due + timedelta(days=chance.uniform(0.5, 6))
-            events.append(Event(moment, "touched", (nldas,)))
-        if chance.random() < 0.15:
-            name = f"SMAP_L3_SM_P_E_{day:%Y%m%d}_R19240_001.h5"
-            until = due + timedelta(days=chance.uniform(0.2, 6))
-            events.append(Event(begin, "late satellite", (name,), until))
-        if chance.random() < 0.5:
-            behaviour = chance.choice(SERVER_FAULTS)
-            where = r"granules\.umm_json" if behaviour == "empty" else "/data/NLDAS"
-            fault = Fault(match=where, behaviour=behaviour, times=chance.randint(1, 3))
-            events.append(Event(due, "server", fault=fault))
-        if chance.random() < 0.15:
-            events.append(Event(due, "killed", after=chance.uniform(1.0, 8.0)))
-    return sorted(events, key=lambda event: event.moment)
-
-
-def all_sources(day: date) -> tuple[str, ...]:
-    """Name a granule of each product that can make a day."""
-    return (
-        f"NLDAS_FORA0125_H.A{day:%Y%m%d}.1200.020.nc",
-        f"SMAP_L4_SM_gph_{day:%Y%m%d}T133000_Vv8011_001.h5",
-        f"GLDAS_NOAH025_3H.A{day:%Y%m%d}.1200.021.nc4",
-        f"GLDAS_NOAH025_3H_EP.A{day:%Y%m%d}.1200.021.nc4",
-        f"MERRA2_400.tavg1_2d_slv_Nx.{day:%Y%m%d}.nc4",
-    )
-
-
-def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -> Report:
+def soak(
+    folder: Path,
+    sandbox: Sandbox,
+    api_url: str,
+    seed: int,
+    n_days: int,
+    hours: Sequence[int] = RUN_HOURS,
+    pictures: Path | None = None,
+) -> Report:
     """Operate a site through a season, and compare it with one that saw no fault.
 
     Parameters
@@ -162,6 +95,10 @@ def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -
         Of the season.
     n_days
         Product days.
+    hours
+        At which the flow is scheduled, UTC.
+    pictures
+        Folder for pictures of the site in the middle of it all.
     """
     began = time.perf_counter()
     os.environ |= sandbox.environment()
@@ -181,7 +118,7 @@ def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -
     report.events = dict(Counter(event.kind for event in events))
     # The first run looks at the days before the season too.
     days = [FIRST + timedelta(days=n) for n in range(1 - WINDOW_DAYS, n_days)]
-    operate(sandbox, events, days, report)
+    operate(sandbox, events, days, hours, report, pictures)
     sandbox.mend()
     compare(folder, days, report)
     report.minutes = (time.perf_counter() - began) / 60
@@ -189,7 +126,12 @@ def soak(folder: Path, sandbox: Sandbox, api_url: str, seed: int, n_days: int) -
 
 
 def operate(
-    sandbox: Sandbox, events: Sequence[Event], days: Sequence[date], report: Report
+    sandbox: Sandbox,
+    events: Sequence[Event],
+    days: Sequence[date],
+    hours: Sequence[int],
+    report: Report,
+    pictures: Path | None,
 ) -> None:
     """Let a season happen, and run the flow at each scheduled moment."""
     with open_run(read_settings()) as run:
@@ -205,7 +147,7 @@ def operate(
         + [(event.until, n, event) for n, event in enumerate(events) if event.until]
     )
     with Worker() as worker:
-        for moment in moments(opens, closes + AFTERWARDS):
+        for moment in moments(opens, closes + AFTERWARDS, hours):
             kill_after = None
             while coming and coming[0][0] <= moment:
                 at, _, event = coming.pop(0)
@@ -218,13 +160,24 @@ def operate(
             report.runs += 1
             report.failed_runs += completed is False
             report.killed_runs += completed is None
+            if pictures and known and completed:
+                pictures = None if _drawn(moment, pictures) else pictures
 
 
-def moments(first: datetime, last: datetime) -> Iterator[datetime]:
+def _drawn(moment: datetime, pictures: Path) -> bool:
+    """Draw the site if a day is waited for as well; tell whether it was drawn."""
+    with open_run(read_settings()) as run:
+        if all(state.until is None for state in states(run, known_days(run), moment)):
+            return False
+        draw(run, moment, run.settings.work.parent, pictures)
+    return True
+
+
+def moments(first: datetime, last: datetime, hours: Sequence[int]) -> Iterator[datetime]:
     """Give the scheduled moments of a time."""
     day = first.date()
     while True:
-        for hour in RUN_HOURS:
+        for hour in hours:
             moment = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
             if moment > last:
                 return
@@ -386,10 +339,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hours", type=int, nargs="+", default=RUN_HOURS)
+    parser.add_argument("--pictures", type=Path)
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     with start(folder / "sandbox") as sandbox, prefect_server(folder / "prefect") as url:
-        report = soak(folder, sandbox, url, arguments.seed, arguments.days)
+        report = soak(
+            folder,
+            sandbox,
+            url,
+            arguments.seed,
+            arguments.days,
+            arguments.hours,
+            arguments.pictures,
+        )
     (folder / "soak.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
     Console().print_json(json.dumps(asdict(report)))
     if report.differing:

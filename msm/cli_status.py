@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from msm.settings import read_settings
@@ -86,7 +86,8 @@ def status(
 def trend(assessed: Iterable[Assessment]) -> Table:
     """Lay out how good maps look, a line for each day; lengths in m3 m-3."""
     table = Table(
-        *("day", "cells", "unflagged", "mean", "from yesterday", "SMAP: R", "bias", "ubRMSE", "")
+        Column("day", no_wrap=True),
+        *("cells", "unflagged", "mean", "from yesterday", "SMAP: R", "bias", "ubRMSE", ""),
     )
     for found in assessed:
         eve, seen = found.yesterday, found.satellite

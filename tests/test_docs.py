@@ -1,26 +1,35 @@
 """The commands in the documentation work as they stand there."""
 
 import glob
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from datetime import date
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.model.current import card_in_use
-from msm.settings import Settings
+from msm.settings import Settings, read_settings
+from tests.ensembles import ensemble_of
 from tests.training_data import write_recipe, write_training_data
 
 DOCS = Path(__file__).parent.parent / "docs"
 BIN = Path(sys.executable).parent
 
 
-def commands(page):
-    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / "operations" / page).read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+def page(name):
+    return (DOCS / "operations" / name).read_text()
+
+
+def commands(name):
+    blocks = re.findall(r"```sh\n(.*?)```", page(name), re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
 @pytest.fixture
@@ -33,14 +42,18 @@ def site(fresh_sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("MSM_READERS", "1")
     monkeypatch.setenv("MSM_WINDOW_DAYS", "2")
     monkeypatch.setenv("MSM_DEEP_DAYS", "2")
+    monkeypatch.setenv("MSM_DISK_MARGIN_GB", "0")
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run(line, folder):
-    words = [word for part in shlex.split(line) for word in sorted(glob.glob(part)) or [part]]
+    parts = shlex.split(line)
+    given = dict(part.split("=", 1) for part in takewhile(lambda part: "=" in part, parts))
+    words = [word for part in parts[len(given) :] for word in sorted(glob.glob(part)) or [part]]
     done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]], cwd=folder, capture_output=True, text=True, check=False
+        words, cwd=folder, env=os.environ | given, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{line}: {done.stderr}"
     return done.stdout
@@ -48,12 +61,69 @@ def run(line, folder):
 
 def test_a_day_and_a_look_at_its_inputs(site):
     told = {line: run(line, site) for line in (*commands("daily.md"), *commands("inputs.md"))}
-    assert len(told) == 8
+    assert len(told) == 7
     assert len(told["msm daily"].splitlines()) == 2
     assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.1.nc")
-    assert "1 final" in told["msm status"]
-    assert "2 provisional" in told["msm status"]
     assert told["msm probe"].count("as its layout file says") == 12
+
+
+def test_a_site_is_watched(site):
+    run("msm daily", site)
+    calendar, quality, doctor = (run(line, site) for line in commands("watch.md"))
+    assert "2 provisional" in calendar
+    assert "flagged" in quality or "good" in quality
+    assert "none needs attention" in " ".join(doctor.split())
+
+
+def test_a_gap_is_accepted(site):
+    (example,) = re.findall(r"```toml\n(.*?)```", page("gaps.md"), re.DOTALL)
+    (site / "msm.toml").write_text(example)
+    look, make = commands("gaps.md")
+    assert len(run(make, site).splitlines()) == 2
+    assert "2 provisional" in run(look, site)
+    assert read_settings().gaps == {date(2016, 6, 2): "GES DISC lost the hours 06 to 09"}
+
+
+def test_a_version_is_changed(site):
+    run("msm daily --date 2016-06-03", site)
+    told = [run(line, site) for line in commands("input-version.md")]
+    assert "NLDAS_FORA0125_H 2.0" in told[0]
+    assert told[-2].count("final") == 1
+    for path in re.findall(r"`(msm/[\w./]+)`", page("input-version.md")):
+        assert (DOCS.parent / path).is_file(), path
+
+
+def test_a_checkpoint_is_tried_beside_the_archive_and_taken(site, monkeypatch):
+    card = load_checkpoint(WEIGHTS / "first.json").card.model_copy(update={"name": "soil"})
+    (site / "checkpoints").mkdir()
+    save_checkpoint(site / "checkpoints" / "soil-2.json", ensemble_of(card, 2, 8))
+    run("msm backfill 2016-06-01 2016-06-03", site)
+    try_it, look, export, *then = commands("upgrade.md")
+    run(try_it, site)
+    assert run(look, site).count("2016-06-0") == 3
+    monkeypatch.setenv(*export.removeprefix("export ").split("="))
+    told = [run(line, site) for line in then]
+    assert "ensemble 1" in told[0]
+    assert told[1].strip().endswith("20160604-v1.1.nc")
+    published = sorted((site / "archive").rglob("*-v1.2.nc"))
+    assert len(published) == 3
+
+
+def test_a_site_is_restored_from_a_backup(site):
+    run("msm backfill 2016-06-01 2016-06-03", site)
+    save, *restore, again, check = commands("restore.md")
+    run(save, site)
+    made = {path: path.read_bytes() for path in (site / "archive").rglob("*.nc")}
+    shutil.rmtree(site / "archive")
+    shutil.rmtree(site / "work")
+    told = [run(line, site) for line in restore]
+    assert told[1].count("good") == 3
+    assert "3 final" in told[2]
+    assert {path: path.read_bytes() for path in made} == made
+    damaged = next(path for path in made if "20160603" in path.name)
+    damaged.write_bytes(made[damaged][:-10])
+    run(again, site)
+    assert run(check, site).count("good") == 3
 
 
 def test_many_days_and_a_replay(site):
@@ -105,5 +175,5 @@ def test_the_pages_of_other_operations_name_commands_that_tests_run():
 
 
 def test_every_setting_is_in_the_table_and_no_other():
-    named = set(re.findall(r"`MSM_(\w+)`", (DOCS / "operations" / "daily.md").read_text()))
+    named = set(re.findall(r"`MSM_(\w+)`", page("daily.md")))
     assert {name.lower() for name in named} == set(Settings.model_fields)

@@ -1,38 +1,37 @@
-"""The season that a soak goes through."""
+"""Ten days of operation with faults, by the real flow on a real Prefect server."""
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from benchmarks.soak import FIRST, RUN_HOURS, moments, season
-from msm.inputs.registry import PRODUCTS
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_same_seed_gives_the_same_season(seed):
-    events = season(seed, FIRST, 60)
-    assert events == season(seed, FIRST, 60)
-    assert events != season(seed + 1, FIRST, 60)
-    assert [event.moment for event in events] == sorted(event.moment for event in events)
-
-
-def test_everything_happens_in_two_months():
-    kinds = {event.kind for event in season(1, FIRST, 60)}
-    assert kinds == {
-        *("late", "lost", "revised", "touched", "late satellite", "server", "killed"),
-    }
-
-
-def test_what_is_late_comes_while_it_is_waited_for():
-    for event in season(4, FIRST, 60):
-        if event.kind == "late":
-            assert event.until - event.moment < timedelta(days=11)
-        for name in event.names:
-            assert any(product.layout.matches(name) for product in PRODUCTS), name
+from benchmarks.soak import moments
+from tests.conftest import ROOT
 
 
 def test_the_flow_is_scheduled_at_the_hours_of_each_day():
     first = datetime(2016, 6, 6, 3, tzinfo=UTC)
-    found = list(moments(first, first + timedelta(days=2)))
-    assert found[0] == datetime(2016, 6, 6, RUN_HOURS[1], tzinfo=UTC)
+    found = list(moments(first, first + timedelta(days=2), (2, 14)))
+    assert found[0] == datetime(2016, 6, 6, 14, tzinfo=UTC)
     assert [moment.hour for moment in found] == [14, 2, 14, 2]
+
+
+def test_ten_days_with_faults_leave_what_ten_days_without_leave(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.soak", "--days", "10", "--hours", "14"]
+    told = subprocess.run(
+        [*command, "--folder", str(tmp_path), "--pictures", str(tmp_path / "pictures")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    report = json.loads((tmp_path / "soak.json").read_text())
+    assert report["differing"] == []
+    # Thirteen days before the season lie in the first window.
+    assert (report["published"], report["gaps"]) == (22, 1)
+    assert report["killed_runs"] > 0
+    assert report["remade"] > 0
+    assert set(report["events"]) >= {"late", "lost", "server", "killed", "touched"}
+    for command in ("status", "quality", "doctor"):
+        assert str(tmp_path) not in (tmp_path / "pictures" / f"{command}.svg").read_text()
