@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint audit replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +39,12 @@ lint: $(READY)  ## check style, docstrings, types and the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# The auditor has an environment of its own: it is no part of what it looks at.
+audit:  ## hold the locked dependencies against published advisories; needs the internet
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 
 # Where they cannot be had, bench says what it leaves out.
 $(PEERS): benchmarks/peers.txt | $(READY)

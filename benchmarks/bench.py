@@ -11,7 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import inference, many_days, one_day, reading, regridding, training
+from benchmarks import (
+    idle_run,
+    inference,
+    many_days,
+    one_day,
+    reading,
+    regridding,
+    training,
+)
 
 
 def main() -> None:
@@ -23,6 +31,7 @@ def main() -> None:
         "training": training.measure(Path("../shared/data")),
         "one CONUS day": one_day.measure(),
         "many CONUS days": many_days.measure(),
+        "a scheduled run": idle_run.measure(),
     }
     folder = Path("build/bench")
     folder.mkdir(parents=True, exist_ok=True)

@@ -243,6 +243,24 @@ def inference_tables(inference: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def idle_tables(idle: dict[str, Any]) -> dict[str, Any]:
+    """Return what a scheduled run costs that finds nothing to do, and one that finds a day."""
+    return {
+        "idle_window": idle["window"],
+        "idle_table": table(
+            ("a scheduled run with", "s", "s of its own processors"),
+            (
+                (what, f"{idle[f'{what}, s']:.1f}", f"{idle[f'{what}, s of processors']:.1f}")
+                for what in ("nothing to do", "one new day")
+            ),
+        ),
+        "idle_requests": ", ".join(
+            f"{number:g} of {name}" for name, number in idle["requests of each product"].items()
+        ),
+        "idle_torch": "is" if idle["torch imported"] else "is not",
+    }
+
+
 def training_tables(training: dict[str, Any]) -> dict[str, Any]:
     """Return a step of training beside products and the peer, and beside the reference's scheme."""
     rows = dict(training["cpu"])
@@ -325,6 +343,7 @@ def page(
         write=day["of which write"],
         memory=day["peak memory, GiB"],
         **many_days_table(bench["many CONUS days"]),
+        **idle_tables(bench["a scheduled run"]),
         **inference_tables(bench["inference"]),
         **training_tables(bench["training"]),
         **second_tables(second),

@@ -96,7 +96,7 @@ def look_over(domain: str, checkpoint: Path | None, moment: datetime) -> Watched
 
 @flow(
     name="msm-daily",
-    flow_run_name="daily {domain} {day}",
+    flow_run_name="daily {domain}",
     on_failure=[tell],
     on_crashed=[tell],
     log_prints=False,

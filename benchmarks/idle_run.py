@@ -1,0 +1,91 @@
+"""What a scheduled run costs that finds nothing to do, and one that finds a new day, over CONUS."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from benchmarks.season import all_sources
+from msm.grid.domain import load_domain
+from msm.inputs.tiers import due_day
+from msm.sandbox.process import Sandbox, start
+
+FOLDER = Path("build/bench/idle")
+ROUNDS = 5
+WINDOW_DAYS = 14
+MSM = Path(sys.executable).parent / "msm"
+
+
+def measure() -> dict[str, Any]:
+    """Make a window of days but the newest, then that, then nothing; time the last two.
+
+    Returns
+    -------
+    dict
+        Seconds of the clock and of the command's own processors, for both; searches of each product
+        where there is nothing to do, and whether torch is imported then.
+    """
+    with start(FOLDER / "sandbox") as sandbox:
+        environment = sandbox.environment() | {
+            "MSM_WORK": str(FOLDER / "work"),
+            "MSM_ARCHIVE": str(FOLDER / "archive"),
+            "MSM_SPIN_UP_DAYS": "0",
+            "MSM_WINDOW_DAYS": str(WINDOW_DAYS),
+            "MSM_DEEP_DAYS": str(WINDOW_DAYS),
+        }
+        newest = all_sources(due_day(load_domain("conus"), datetime.now(UTC)))
+        for name in newest:
+            sandbox.withhold(name)
+        _timed([MSM, "daily"], environment)
+        for name in newest:
+            sandbox.restore(name)
+        new_day = _timed([MSM, "daily"], environment)
+        asked = len(sandbox.requests())
+        idle = [_timed([MSM, "daily"], environment) for _ in range(ROUNDS)]
+        searches = _searches(sandbox, asked)
+        imported = _run([sys.executable, "-X", "importtime", MSM, "daily"], environment).stderr
+    return {
+        "window": WINDOW_DAYS,
+        "one new day, s": new_day[0],
+        "one new day, s of processors": new_day[1],
+        "nothing to do, s": median(seconds for seconds, _ in idle),
+        "nothing to do, s of processors": median(own for _, own in idle),
+        "requests of each product": {name: n / ROUNDS for name, n in searches.items()},
+        "torch imported": bool(re.search(r"\| +torch$", imported, re.MULTILINE)),
+    }
+
+
+def _timed(command: list[str | Path], environment: Mapping[str, str]) -> tuple[float, float]:
+    """Run a command; return seconds of the clock, and of processors without the sandbox's."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    _run(command, environment)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _run(
+    command: list[str | Path], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+
+
+def _searches(sandbox: Sandbox, since: int) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for request in sandbox.requests()[since:]:
+        parts = urlsplit(request["path"])
+        if parts.path.endswith("granules.umm_json"):
+            found[parse_qs(parts.query)["short_name"][0]] += 1
+    return found
