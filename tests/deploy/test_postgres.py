@@ -195,7 +195,7 @@ def ended(server: PrefectServer) -> list[str]:
 
 
 def wait_for(happened: Callable[[], Any], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not happened():
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.25)
