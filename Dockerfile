@@ -16,7 +16,7 @@ ENV HDF5_USE_FILE_LOCKING=FALSE \
     NVIDIA_VISIBLE_DEVICES=all \
     PATH=/opt/msm/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1
-RUN useradd --create-home --uid 1000 msm && install -d -o msm -g msm /data
+RUN useradd --create-home --uid 1000 msm && install -d -o msm -g msm /data /data/archive
 COPY --from=build /opt/msm /opt/msm
 USER 1000
 # The archive, the states and the granules lie here; /opt/msm is read-only for the user.

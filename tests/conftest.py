@@ -1,5 +1,6 @@
 """What every test stands on: no foreign settings, no network past loopback, real files by name."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -13,20 +14,25 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from msm.inputs.readers import Readers
 
-pytest_plugins = ["tests.sandbox_fixture"]
+pytest_plugins = ["tests.prefect_fixture", "tests.sandbox_fixture"]
 
 ROOT = Path(__file__).parent.parent
 ON_CI = bool(os.environ.get("CI"))
 FOREIGN = ("MSM_", "EARTHDATA_", "PREFECT_", "NETRC")
 DEBIAN_PACKAGE = {
     "cdo": "cdo",
+    "envsubst": "gettext-base",
     "gdalinfo": "gdal-bin",
     "gdallocationinfo": "gdal-bin",
     "make": "make",
     "ncdump": "netcdf-bin",
     "ncks": "nco",
     "ncra": "nco",
+    "nginx": "nginx-light",
+    "pg_ctl": "postgresql",
 }
+# Where Debian lays what is not for users to call.
+ASIDE = ["/usr/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin"))]
 
 settings.register_profile("msm", derandomize=True, max_examples=40, deadline=None, database=None)
 settings.load_profile("msm")
@@ -126,7 +132,7 @@ def tool() -> Callable[[str], str]:
     """``tool("cdo")``: path of a program, or skip naming the Debian package that has it."""
 
     def find(program: str) -> str:
-        path = shutil.which(program)
+        path = shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *ASIDE]))
         if path is None:
             pytest.skip(
                 f"{program} not found: install the Debian package {DEBIAN_PACKAGE[program]}"

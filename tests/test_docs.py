@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.model.current import card_in_use
@@ -60,10 +61,14 @@ def run(line, folder):
 
 
 def test_a_day_and_a_look_at_its_inputs(site):
-    told = {line: run(line, site) for line in (*commands("daily.md"), *commands("inputs.md"))}
-    assert len(told) == 7
+    of_install = [line for line in commands("install.md") if line.startswith("msm ")]
+    lines = dict.fromkeys([*commands("daily.md"), *commands("inputs.md"), *of_install])
+    told = {line: run(line, site) for line in lines}
+    assert len(told) == 8
     assert len(told["msm daily"].splitlines()) == 2
     assert told["msm daily --date 2016-06-03"].strip().endswith("20160603-v1.1.nc")
+    assert "1 final" in told["msm status"]
+    assert "2 provisional" in told["msm status"]
     assert told["msm probe"].count("as its layout file says") == 12
 
 
@@ -172,6 +177,34 @@ def test_the_pages_of_other_operations_name_commands_that_tests_run():
     for line in commands("prefect.md"):
         for word in shlex.split(line)[1:4]:
             assert f'"{word}"' in in_test or word.startswith("day="), line
+
+
+def test_the_installation_is_that_of_the_image():
+    image = (DOCS.parent / "Dockerfile").read_text()
+    lines = [line for line in commands("install.md") if "python" in line]
+    assert lines == re.findall(r"^RUN (.*(?:venv|pip) .*)$", image, re.MULTILINE)
+
+
+def test_compose_is_called_on_files_and_services_that_are_there():
+    services = yaml.safe_load((DOCS.parent / "deploy" / "compose.yaml").read_text())["services"]
+    lines = [line for line in commands("install.md") if line.startswith("docker ")]
+    assert len(lines) == 5
+    for line in lines:
+        docker, compose, option, file, what, *rest = shlex.split(line)
+        assert (docker, compose, option) == ("docker", "compose", "--file")
+        assert (DOCS.parent / file).is_file()
+        assert what in ("up", "ps", "logs", "exec")
+        assert what in ("up", "ps") or set(rest) & services.keys(), line
+        assert "msm" not in rest or line.partition(" worker ")[2] in commands("install.md")
+
+
+def test_the_archive_of_an_installation_is_served_as_the_images_is():
+    (line,) = [line for line in commands("install.md") if line.startswith("envsubst")]
+    envsubst, names, less, template, *_ = shlex.split(line)
+    assert (envsubst, less) == ("envsubst", "<")
+    text = (DOCS.parent / template).read_text()
+    assert line.replace("deploy/nginx/", "") in text
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == {name[1:] for name in names.split()}
 
 
 def test_every_setting_is_in_the_table_and_no_other():

@@ -20,7 +20,7 @@ from msm.model.checkpoint import load_checkpoint
 from msm.model.current import POINTER, card_in_use, read_current
 from msm.training.crossval import load
 from msm.training.promote import kept_crossval
-from tests.flows.conftest import ROOT, PrefectServer
+from tests.prefect_fixture import ROOT, PrefectServer
 from tests.training_data import write_recipe, write_training_data
 
 FITS = 2 + 5 * 2
