@@ -27,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError
 
-from msm.durable import alive
+from msm.durable import alive, writing
 from msm.errors import MsmError
 from msm.inputs.granule import Fetched, Granule, GranuleFile, verify
 from msm.inputs.layout import BEGINS, Layout
@@ -186,6 +186,8 @@ class Earthdata:
         ------
         LoginError
             If the credentials are missing or refused, or the licence was not accepted.
+        MsmError
+            If they cannot be written to the disk: no other source would help.
         """
         folder = self._folder / f"{product.layout.product}.{product.layout.version}"
         incoming = folder / f".incoming-{os.getpid()}"
@@ -203,9 +205,10 @@ class Earthdata:
         refused: dict[str, str] = {}
         if wanted:
             try:
-                arrived, refused = self._download(product, wanted, incoming)
-                for name in arrived:
-                    (incoming / name).replace(folder / name)
+                with writing(folder):
+                    arrived, refused = self._download(product, wanted, incoming)
+                    for name in arrived:
+                        (incoming / name).replace(folder / name)
                 hashes |= arrived
             finally:
                 shutil.rmtree(incoming, ignore_errors=True)
@@ -228,7 +231,7 @@ class Earthdata:
         def get(granule: Granule) -> Exception | None:
             try:
                 self._store.get([granule.record], incoming, threads=1, show_progress=False)
-            except (DownloadFailure, OSError) as error:
+            except (DownloadFailure, requests.RequestException) as error:
                 return error
             return None
 

@@ -51,7 +51,6 @@ def put_freshness(run: Run, states: Sequence[DayState], now: datetime) -> Path:
         },
     }
     path = domain_folder(archive, domain.name) / FRESHNESS
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as new:
         new.write_text(json.dumps(document, indent=1) + "\n")
     return path
