@@ -96,7 +96,8 @@ def watch(run: Run, now: datetime, progress: Progress = silent) -> Watched:
     """
     last = due_day(run.domain, now)
     before = last_look(run)
-    deep = before is None or before.deep_on < now.date()
+    # Another day, not a later one: the clock may have been ahead when it was noted.
+    deep = before is None or before.deep_on != now.date()
     days = _window(run, last, deep=deep)
     found: dict[date, Trouble] = {}
 
