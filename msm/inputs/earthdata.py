@@ -299,10 +299,9 @@ class Earthdata:
                     )
                 raise _Refused
             if status == requests.codes.too_many_requests:
-                wait = answer.headers.get("Retry-After", "some")[:40]
                 raise EarthdataError(
-                    f"The host of {product.id} asks to wait {wait} seconds (429, too many "
-                    "requests): run again then, with a lower MSM_CONNECTIONS."
+                    f"The host of {product.id} {_asks_to_wait(answer)}: run again then, with a "
+                    "lower MSM_CONNECTIONS."
                 )
 
     def _logged_in(self, ask: Callable[[], Result], what: str) -> Result:
@@ -330,6 +329,10 @@ class Earthdata:
             answer = getattr(error.__cause__, "response", None)
             if answer is not None and answer.status_code == requests.codes.unauthorized:
                 raise _Refused from None
+            if answer is not None and answer.status_code == requests.codes.too_many_requests:
+                raise EarthdataError(
+                    f"Earthdata's catalogue {_asks_to_wait(answer)}: run again then."
+                ) from None
             raise EarthdataError(
                 f"Earthdata's catalogue fails ({what}: {_without_query(error)}): "
                 "see status.earthdata.nasa.gov and run again later."
@@ -393,6 +396,12 @@ def _lead(layout: Layout) -> timedelta:
     """Return how long before a granule's own time its record's interval may begin, and end then."""
     before = any(BEGINS.get(variable.time) == -1.0 for variable in layout.variables)
     return layout.interval if before else timedelta(0)
+
+
+def _asks_to_wait(answer: requests.Response) -> str:
+    """Say for how long a server asks to be left alone."""
+    wait = answer.headers.get("Retry-After", "some")[:40]
+    return f"asks to wait {wait} seconds (429, too many requests)"
 
 
 def _without_query(error: Exception) -> str:
