@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,31 +50,41 @@ class PrefectServer:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """Start a server with a database of its own; stop it with the session."""
+    """Start a server, and stop it with the session."""
+    log = tmp_path_factory.mktemp("prefect") / "server.log"
+    with started(log) as (process, server):
+        yield server
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+    # The server looks healthy while its scheduler or its database fail: only the log tells.
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@contextmanager
+def started(
+    log: Path, **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], PrefectServer]]:
+    """Start a server; kill it in the end, if it has not ended."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     api_url = f"http://127.0.0.1:{port}/api"
-    log = tmp_path_factory.mktemp("prefect") / "server.log"
     command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *command],
+            env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
         _await_health(api_url, process, log)
-        yield PrefectServer(api_url)
+        yield process, PrefectServer(api_url)
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    # The server looks healthy while its scheduler or its database fail: only the log tells.
-    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def _await_health(api_url: str, process: subprocess.Popen[bytes], log: Path) -> None:

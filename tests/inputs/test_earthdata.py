@@ -102,6 +102,7 @@ def test_what_is_good_is_not_fetched_again(earthdata, fresh_sandbox, hours):
     assert len(downloads(fresh_sandbox)) == 3
 
 
+@pytest.mark.fault("corrupt cached granule")
 def test_a_cached_file_that_went_bad_is_replaced(earthdata, fresh_sandbox, hours):
     granules = earthdata.search(NLDAS, *hours)
     first = earthdata.fetch(NLDAS, granules).files[1]
