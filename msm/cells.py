@@ -188,7 +188,6 @@ def fill_from_neighbours(
 
 def write(path: Path, cells: CellFields) -> None:
     """Write fields to a NetCDF file, complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as new, netCDF4.Dataset(new, "w") as dataset:
         dataset.mask_sha256 = cells.mask_sha256
         dataset.day = cells.day.isoformat() if cells.day else ""

@@ -23,8 +23,8 @@ T = TypeVar("T")
 def replacing(path: Path) -> Iterator[Path]:
     """Give a hidden name beside `path` to write to; at the end it is flushed and renamed.
 
-    After an error nothing of it stays, and what `path` held before is untouched. What a killed
-    process left under such a name is removed.
+    Its folder is made where it is missing. After an error nothing of it stays, and what `path` held
+    before is untouched. What a killed process left under such a name is removed.
 
     Raises
     ------
@@ -33,20 +33,35 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     _sweep(path)
     new = path.with_name(f".{path.name}.{os.getpid()}@{os.uname().nodename}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield new
+            flush(new)
+            os.replace(new, path)
+            flush(path.parent)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one sentence that `path` could not be written.
+
+    Raises
+    ------
+    MsmError
+        In the place of what a full disk, a broken one, or one without the right to write raises.
+    """
     try:
-        yield new
-        flush(new)
-        os.replace(new, path)
-        flush(path.parent)
+        yield
     # HDF5 tells of a full disk by the second.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MsmError(
-            f"{path} could not be written ({reason}): make room or mend the disk and run the same "
-            "command again. What was there before is untouched."
+            f"{path} could not be written ({reason}): make room, mend the disk or let msm write "
+            "there, and run the same command again. What was there before is untouched."
         ) from error
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _sweep(path: Path) -> None:
@@ -78,9 +93,17 @@ def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold the lock file `path`; the kernel lets go when the process ends, however it ends.
 
     `how` is what `fcntl.flock` takes: `LOCK_SH` holds it in common with others, and with `LOCK_NB`
-    `BlockingIOError` is raised instead of waiting.
+    `BlockingIOError` is raised instead of waiting. Its folder is made where it is missing.
+
+    Raises
+    ------
+    MsmError
+        If it cannot be written.
     """
-    with path.open("a+") as file:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
         fcntl.flock(file, how)
         yield
 

@@ -142,6 +142,15 @@ def tool() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture
+def sentence(request: pytest.FixtureRequest) -> str:
+    """Regular expression of what msm has to say of the fault that the test's marker names."""
+    from tests.faults.reliability import ROWS
+
+    marker = request.node.get_closest_marker("fault")
+    return next(row.sentence for row in ROWS if row.fault == marker.args[0])
+
+
 @pytest.fixture(scope="session")
 def readers() -> Iterator["Readers"]:
     """One process that reads granules, for all tests."""

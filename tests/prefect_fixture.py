@@ -24,6 +24,7 @@ class PrefectServer:
     """A running server, and the way to talk to it."""
 
     api_url: str
+    process: subprocess.Popen[bytes]
 
     def prefect(
         self, *arguments: str, timeout: float = 120, **environment: str
@@ -67,7 +68,7 @@ def start_server(log: Path, **environment: str) -> Iterator[PrefectServer]:
     command = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with background(command, log, **environment) as process:
         _await_health(api_url, process, log)
-        yield PrefectServer(api_url)
+        yield PrefectServer(api_url, process)
 
 
 @contextmanager

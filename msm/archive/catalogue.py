@@ -154,15 +154,17 @@ def _put_collection(header: Header, domain: Path, month: Path) -> None:
 
 def _covers(collection: Path, day: date, month: str) -> bool:
     """Tell whether a collection is this version's, begins by a day and links to its month."""
-    if not collection.is_file():
+    try:
+        document = json.loads(collection.read_bytes())
+        first = datetime.fromisoformat(document["extent"]["temporal"]["interval"][0][0]).date()
+        return (
+            document["summaries"]["msm:product_version"] == [PRODUCT_VERSION]
+            and first <= day
+            and any(link["href"] == f"./{month}/{CATALOG}" for link in document["links"])
+        )
+    except (FileNotFoundError, LookupError, TypeError, ValueError):
+        # Not there, or damaged: it is made anew.
         return False
-    document = json.loads(collection.read_bytes())
-    if document["summaries"]["msm:product_version"] != [PRODUCT_VERSION]:
-        return False
-    first = datetime.fromisoformat(document["extent"]["temporal"]["interval"][0][0]).date()
-    return first <= day and any(
-        link["href"] == f"./{month}/{CATALOG}" for link in document["links"]
-    )
 
 
 def is_listed(changes: Path, sha256: str) -> bool:

@@ -27,13 +27,13 @@ from datetime import date
 from pathlib import Path
 
 from msm.archive import catalogue, netcdf, quicklook
-from msm.archive.assessment import Assessment, write_assessment
+from msm.archive.assessment import Assessment, assessment_path, write_assessment
 from msm.archive.catalogue import Record, read_record
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
 from msm.archive.netcdf import Revision, read_header
 from msm.archive.validate import sha256_of_file, validate
-from msm.durable import flush, locked, replacing
+from msm.durable import flush, locked, replacing, writing
 from msm.errors import MsmError
 
 LOCK = ".lock"
@@ -81,11 +81,14 @@ def publish(archive: Path, daily_map: DailyMap, assessment: Assessment | None = 
     """
     name, day = daily_map.domain.name, daily_map.day
     path, domain = map_path(archive, name, day), domain_folder(archive, name)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(domain / LOCK):
             _clean(domain, path.parent)
             due = _due(archive, path, daily_map)
+            if isinstance(due, Record) and assessment and not assessment_path(path).exists():
+                _put_assessment(path, assessment)
+                due = _complete(archive, path, listed=True)
         while isinstance(due, Revision):
             with (
                 locked(domain / WRITING, fcntl.LOCK_SH),
@@ -99,11 +102,6 @@ def publish(archive: Path, daily_map: DailyMap, assessment: Assessment | None = 
                         _put_assessment(path, assessment)
                     return _published(_complete(archive, path, listed=False), changed=True)
         return _published(due, changed=False)
-    except OSError as error:
-        raise MsmError(
-            f"{path.name} could not be published in {archive}: {error.strerror or error}. What was "
-            "published before is untouched; make room or mend the disk and run the day again."
-        ) from error
 
 
 def assess(archive: Path, domain_name: str, assessment: Assessment) -> Record:
@@ -117,7 +115,7 @@ def assess(archive: Path, domain_name: str, assessment: Assessment) -> Record:
     path = map_path(archive, domain_name, assessment.day)
     if not path.is_file():
         raise MsmError(f"{assessment.day} is not published: run msm daily --date {assessment.day}.")
-    with locked(domain_folder(archive, domain_name) / LOCK):
+    with writing(path), locked(domain_folder(archive, domain_name) / LOCK):
         _put_assessment(path, assessment)
         return _complete(archive, path, listed=True)
 

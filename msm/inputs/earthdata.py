@@ -27,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError
 
-from msm.durable import alive
+from msm.durable import alive, writing
 from msm.errors import MsmError
 from msm.inputs.granule import Fetched, Granule, GranuleFile, verify
 from msm.inputs.layout import BEGINS, Layout
@@ -186,6 +186,8 @@ class Earthdata:
         ------
         LoginError
             If the credentials are missing or refused, or the licence was not accepted.
+        MsmError
+            If they cannot be written to the disk: no other source would help.
         """
         folder = self._folder / f"{product.layout.product}.{product.layout.version}"
         incoming = folder / f".incoming-{os.getpid()}"
@@ -203,9 +205,10 @@ class Earthdata:
         refused: dict[str, str] = {}
         if wanted:
             try:
-                arrived, refused = self._download(product, wanted, incoming)
-                for name in arrived:
-                    (incoming / name).replace(folder / name)
+                with writing(folder):
+                    arrived, refused = self._download(product, wanted, incoming)
+                    for name in arrived:
+                        (incoming / name).replace(folder / name)
                 hashes |= arrived
             finally:
                 shutil.rmtree(incoming, ignore_errors=True)
@@ -228,7 +231,7 @@ class Earthdata:
         def get(granule: Granule) -> Exception | None:
             try:
                 self._store.get([granule.record], incoming, threads=1, show_progress=False)
-            except (DownloadFailure, OSError) as error:
+            except (DownloadFailure, requests.RequestException) as error:
                 return error
             return None
 
@@ -297,10 +300,9 @@ class Earthdata:
                     )
                 raise _Refused
             if status == requests.codes.too_many_requests:
-                wait = answer.headers.get("Retry-After", "some")[:40]
                 raise EarthdataError(
-                    f"The host of {product.id} asks to wait {wait} seconds (429, too many "
-                    "requests): run again then, with a lower MSM_CONNECTIONS."
+                    f"The host of {product.id} {_asks_to_wait(answer)}: run again then, with a "
+                    "lower MSM_CONNECTIONS."
                 )
 
     def _logged_in(self, ask: Callable[[], Result], what: str) -> Result:
@@ -328,6 +330,10 @@ class Earthdata:
             answer = getattr(error.__cause__, "response", None)
             if answer is not None and answer.status_code == requests.codes.unauthorized:
                 raise _Refused from None
+            if answer is not None and answer.status_code == requests.codes.too_many_requests:
+                raise EarthdataError(
+                    f"Earthdata's catalogue {_asks_to_wait(answer)}: run again then."
+                ) from None
             raise EarthdataError(
                 f"Earthdata's catalogue fails ({what}: {_without_query(error)}): "
                 "see status.earthdata.nasa.gov and run again later."
@@ -391,6 +397,12 @@ def _lead(layout: Layout) -> timedelta:
     """Return how long before a granule's own time its record's interval may begin, and end then."""
     before = any(BEGINS.get(variable.time) == -1.0 for variable in layout.variables)
     return layout.interval if before else timedelta(0)
+
+
+def _asks_to_wait(answer: requests.Response) -> str:
+    """Say for how long a server asks to be left alone."""
+    wait = answer.headers.get("Retry-After", "some")[:40]
+    return f"asks to wait {wait} seconds (429, too many requests)"
 
 
 def _without_query(error: Exception) -> str:

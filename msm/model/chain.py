@@ -170,7 +170,6 @@ class Chain:
         )
         signed = _Signed(record=record, sha256=_canonical_hash(record))
         path = self.record_path(day)
-        path.parent.mkdir(exist_ok=True)
         with locked(self.folder / ".lock"):
             eve = day - timedelta(days=1)
             known = self.record_path(eve).exists()
@@ -260,6 +259,23 @@ def _day_of(path: Path) -> date:
         raise StateError(f"{path} is not named after a day: remove it") from error
 
 
+def read_root(record: Path) -> ChainRoot:
+    """Read what a chain stands on from its `chain.json`.
+
+    Raises
+    ------
+    StateError
+        If it is damaged.
+    """
+    try:
+        return ChainRoot.model_validate_json(record.read_bytes())
+    except ValidationError as error:
+        raise StateError(
+            f"{record} does not describe a chain ({error.errors()[0]['msg']}): bring it back from"
+            " a copy, or move the folder away, and the chain is started again"
+        ) from error
+
+
 def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
     """Open the chain of `root` under `root_folder`, and create it where it is not there yet.
 
@@ -277,20 +293,12 @@ def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
     folder = Path(root_folder) / root.chain_id
     record = folder / "chain.json"
     if record.exists():
-        try:
-            found = ChainRoot.model_validate_json(record.read_bytes())
-        except ValidationError as error:
-            raise StateError(
-                f"{record} does not describe a chain ({error.errors()[0]['msg']}): move the folder"
-                " away and start the chain again"
-            ) from error
-        if found != root:
+        if read_root(record) != root:
             raise StateError(
                 f"{record} describes another chain than its folder's name says: move the folder"
                 " away and start the chain again"
             )
         return Chain(root, folder)
-    folder.mkdir(parents=True, exist_ok=True)
     with replacing(record) as new:
         new.write_text(root.model_dump_json(indent=1) + "\n")
     return Chain(root, folder)

@@ -140,8 +140,10 @@ def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = F
             recorded = sorted(set(chain.recorded_days()) & set(days))
             foreign = [day for day in items if items[day].chain_id != chain.root.chain_id]
             why |= dict.fromkeys(foreign, "it was made by another chain of states")
-            why |= dict.fromkeys(behind(run, chain, recorded), "its map is not the chain's")
-            why |= stale(run, chain, recorded)
+            others = stale(run, chain, recorded)
+            sound = [day for day in recorded if day not in others]
+            why |= dict.fromkeys(behind(run, chain, sound), "its map is not the chain's")
+            why |= others
             if online:
                 why |= revised(run, recorded)
     wanted = dict(sorted(why.items()))
@@ -260,7 +262,6 @@ class _Publications:
 @contextmanager
 def _only_one(run: Run) -> Iterator[None]:
     """Keep a second backfill of the domain away; the kernel lets go when the process ends."""
-    run.states_path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
             held.enter_context(

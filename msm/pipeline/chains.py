@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msm
 from msm import cells
-from msm.model.chain import Chain, ChainRoot, StateError
+from msm.errors import MsmError
+from msm.model.chain import Chain, ChainRoot, StateError, read_root
 from msm.model.chain import open_chain as open_root
 from msm.pipeline.inputs import given_label, stored_statics
 from msm.pipeline.run import Run
@@ -42,7 +43,7 @@ def find_chain(run: Run, day: date) -> Chain | None:
     reach = day - timedelta(days=run.settings.spin_up_days + 1)
     found: dict[tuple[date, timedelta], Chain] = {}
     for record in sorted(run.states_path.glob("*/chain.json")):
-        root = ChainRoot.model_validate_json(record.read_bytes())
+        root = read_root(record)
         if root.cold_start <= day and root.model_dump(include=set(sought)) == sought:
             chain = open_root(run.states_path, root)
             newest = chain.newest_before(day) or root.cold_start - timedelta(days=1)
@@ -86,12 +87,14 @@ def stale(run: Run, chain: Chain, days: Iterable[date]) -> dict[date, str]:
             record = chain.read_record(day)
             eve = day - timedelta(days=1)
             before = chain.read_record(eve).content_hash if record.spin_up_age > 1 else None
-        except StateError as error:
+            label = given_label(run, day, read)
+        except MsmError as error:
+            # Of a record, or of what is stored: it is damaged, and the day is to be run again.
             why[day] = str(error)
             continue
         if before is not None and before != record.hash_before:
             why[day] = f"{eve} has come to another state since"
-        elif (label := given_label(run, day, read)) and label.sha256 != record.forcing_fingerprint:
+        elif label and label.sha256 != record.forcing_fingerprint:
             why[day] = f"its forcing{told} was made anew"
     return why
 
@@ -108,7 +111,7 @@ def touched(run: Run, chain_id: str) -> tuple[dict[date, str], list[date]]:
     record = run.states_path / chain_id / "chain.json"
     if not record.exists():
         return {}, []
-    chain = open_root(run.states_path, ChainRoot.model_validate_json(record.read_bytes()))
+    chain = open_root(run.states_path, read_root(record))
     if chain.root.checkpoint_sha256 != run.checkpoint.sha256:
         return {}, []
     days = chain.recorded_days()

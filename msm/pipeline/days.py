@@ -93,10 +93,8 @@ def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None
         kept[day] = trouble.model_copy(update={"since": known.since}) if known and same else trouble
     if kept == before:
         return
-    path = _path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
     document = _TROUBLES.dump_python(dict(sorted(kept.items())), mode="json")
-    with replacing(path) as new:
+    with replacing(_path(run)) as new:
         new.write_text(json.dumps({str(day): entry for day, entry in document.items()}, indent=1))
 
 
@@ -125,9 +123,7 @@ def last_look(run: Run) -> Look | None:
 
 def note_look(run: Run, look: Look) -> None:
     """Keep that a scheduled run has looked over the days."""
-    path = _look_path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as new:
+    with replacing(_look_path(run)) as new:
         new.write_text(look.model_dump_json(indent=1))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from msm import cells
 from msm.pipeline import blocks
 from msm.pipeline.crew import Crew
 from msm.pipeline.gather import Gathered, ahead, differing, gather
+from msm.pipeline.inputs import forcing_label
 from msm.pipeline.retrievals import (
     known_days,
     lacking,
@@ -86,7 +86,7 @@ def revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
     """Find the days with stored forcing for which other granules are offered, and name these."""
     found: dict[date, str] = {}
     for window in windows(day for day in days if run.forcing_path(day).exists()):
-        labels = {day: cells.read_label(run.forcing_path(day)) for day in window}
+        labels = {day: label for day in window if (label := forcing_label(run, day))}
         found |= {day: _offered(others) for day, others in differing(run, labels).items()}
     return found
 

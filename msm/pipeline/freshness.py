@@ -56,7 +56,6 @@ def put_freshness(
         },
     }
     path = domain_folder(archive, domain.name) / FRESHNESS
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as new:
         new.write_text(json.dumps(document, indent=1) + "\n")
     return path

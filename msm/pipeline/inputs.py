@@ -59,17 +59,35 @@ def make_forcing(run: Run, day: date, gathered: Gathered) -> CellFields:
 
 
 def stored_forcing(run: Run, day: date) -> CellFields:
-    """Read a day's forcing, or fetch and make it where it is not stored."""
+    """Read a day's forcing, or fetch and make it where it is not stored, or damaged."""
+    return _stored(run, day) or make_forcing(run, day, gather(run, day, day)[day])
+
+
+def _stored(run: Run, day: date) -> CellFields | None:
+    """Read a day's forcing; None where it is not stored, or damaged and to be made anew."""
     path = run.forcing_path(day)
-    if path.exists():
+    if not path.exists():
+        return None
+    try:
         return cells.read(path, run.domain)
-    return make_forcing(run, day, gather(run, day, day)[day])
+    except MsmError:
+        log.warning("%s is damaged, and is made anew from its granules.", path)
+        return None
+
+
+def forcing_label(run: Run, day: date) -> Label | None:
+    """Read what a day's forcing says of its content; None where it is to be made, or made anew."""
+    path = run.forcing_path(day)
+    try:
+        return cells.read_label(path) if path.exists() else None
+    except MsmError:
+        log.warning("%s is damaged, and is made anew from its granules.", path)
+        return None
 
 
 def better_forcing(run: Run, day: date) -> None:
     """Make a day's stored forcing anew where a better source has come since."""
-    path = run.forcing_path(day)
-    stored = cells.read(path, run.domain) if path.exists() else None
+    stored = _stored(run, day)
     if stored is None or not stored.awaited:
         return
     try:

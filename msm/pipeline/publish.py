@@ -35,9 +35,10 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
         If the day was not advanced to, or the archive refuses the map.
     """
     record = chain.read_record(day)
-    prediction = cells.read(prediction_path(chain, day), run.domain)
+    path = prediction_path(chain, day)
+    prediction = cells.read(path, run.domain)
     if prediction.sha256 != record.prediction_sha256:
-        raise MsmError(f"The prediction of {day} is not of its record: run msm daily for it.")
+        raise MsmError(f"{path} is not of the day's record: remove it, and it is made anew.")
     aleatoric = prediction.fields["aleatoric_uncertainty"]
     epistemic = prediction.fields["epistemic_uncertainty"]
     today, static = given(run, day), stored_statics(run)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from msm import cells
 from msm.archive import store
 from msm.archive.store import Published
 from msm.errors import MsmError
@@ -32,7 +31,7 @@ from msm.pipeline.days import (
 )
 from msm.pipeline.freshness import put_freshness
 from msm.pipeline.gather import IncompleteDayError, Window, differing, gather
-from msm.pipeline.inputs import is_gap, make_forcing, stored_statics
+from msm.pipeline.inputs import forcing_label, is_gap, make_forcing, stored_statics
 from msm.pipeline.publish import behind, may_change, publish
 from msm.pipeline.retrievals import lacking, make_retrievals, revised_retrievals
 from msm.pipeline.run import Progress, Run, silent
@@ -105,7 +104,8 @@ def watch(run: Run, now: datetime, progress: Progress = silent) -> Watched:
     """
     last = due_day(run.domain, now)
     before = last_look(run)
-    deep = before is None or before.deep_on < now.date()
+    # Another day, not a later one: the clock may have been ahead when it was noted.
+    deep = before is None or before.deep_on != now.date()
     days = _window(run, last, deep=deep)
     found: dict[date, Trouble] = {}
 
@@ -165,9 +165,7 @@ def _store_inputs(
     date or None
         The first day that cannot be made, nor any day after it.
     """
-    labels = {
-        day: cells.read_label(path) for day in days if (path := run.forcing_path(day)).exists()
-    }
+    labels = {day: label for day in days if (label := forcing_label(run, day))}
     for day in differing(run, labels, offers):
         try:
             gathered = gather(run, day, day, window=offers)[day]

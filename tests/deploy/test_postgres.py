@@ -81,6 +81,7 @@ def postgres(services: Services, tool: Callable[[str], str]) -> Iterator[Postgre
     shutil.rmtree(folder)
 
 
+@pytest.mark.fault("PostgreSQL restarted")
 def test_the_schedule_makes_the_day_though_the_database_fails_meanwhile(
     services: Services, postgres: Postgres, fresh_sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """The fault table: what Earthdata may do to a day's forcing, and what msm does then.
 
-`python -m tests.faults.table` writes docs/operations/faults.md from it.
+It is a part of docs/reliability.md, which `python -m tests.faults.reliability` writes.
 """
 
 from __future__ import annotations
@@ -8,13 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from msm.sandbox.faults import Behaviour, Fault
 from msm.sandbox.process import Sandbox
-
-PAGE = Path(__file__).parents[2] / "docs" / "operations" / "faults.md"
 
 HOUR = "NLDAS_FORA0125_H.A20160401.0100.020.nc"
 """The granule that the faults of one file strike."""
@@ -51,11 +48,18 @@ class Row:
     """Whether the hour was fetched before the fault."""
     password: bool = False
     """Whether the operator has set user and password in place of a token."""
+    token: str = ""
+    """Token that the operator has set in place of the right one."""
 
     @property
     def sentence(self) -> str:
         """Regular expression of the sentence."""
-        return ".*".join(re.escape(part.strip()) for part in self.says.split("..."))
+        return expression(self.says)
+
+
+def expression(says: str) -> str:
+    """Make a regular expression of a sentence in which `...` stands for what differs."""
+    return ".*".join(re.escape(part.strip()) for part in says.split("..."))
 
 
 def request(match: str, behaviour: Behaviour, times: int | None = None, seconds: int = 1) -> Given:
@@ -104,17 +108,25 @@ ROWS = (
         "the application that serves NLDAS_FORA0125_H.",
     ),
     Row(
-        "401, once",
+        "a token that dies after the search (401), once",
         request(ANY_DATA, "unauthorized", times=1),
         "tries again",
         kept=True,
     ),
     Row(
-        "401",
+        "a token that dies after the search (401)",
         request(ANY_DATA, "unauthorized"),
         "stops the day",
         "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
         requests=2,
+    ),
+    Row(
+        "a wrong token",
+        lambda sandbox: None,
+        "stops the day",
+        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        requests=0,
+        token="planted-wrong",
     ),
     Row(
         "403, licence not accepted",
@@ -152,6 +164,18 @@ ROWS = (
         "The host of NLDAS_FORA0125_H 2.0 asks to wait 3600 seconds (429, too many requests): "
         "run again then, with a lower MSM_CONNECTIONS.",
         requests=1,
+    ),
+    Row(
+        "429 of the catalogue, Retry-After of a second",
+        request(SEARCH, "too_many", times=2),
+        "waits",
+        kept=True,
+    ),
+    Row(
+        "429 of the catalogue, Retry-After of an hour",
+        request(SEARCH, "too_many", seconds=3600),
+        "stops the day",
+        "Earthdata's catalogue asks to wait 3600 seconds (429, too many requests): run again then.",
     ),
     Row("503, for a moment", request(ANY_DATA, "unavailable", times=3), "tries again", kept=True),
     Row("503", request(DATA, "unavailable"), "next source", NOT_DOWNLOADED),
@@ -215,36 +239,3 @@ ROWS = (
         LACKS_ONE,
     ),
 )
-
-
-def page() -> str:
-    """Return the page of the documentation."""
-    lines = [
-        "# When Earthdata misbehaves",
-        "",
-        "What msm does about each fault of its inputs, and what it says. Every row is a test",
-        "against the sandbox: afterwards the cache holds whole, checked granules and nothing else,",
-        "all that the fault did not strike among them, and the next run heals the day.",
-        "",
-        "`next source`: the granule is refused or missing, the day is made from the next product",
-        "([SPL4SMGP](../inputs/sources.md)), flagged and provisional, and made again from NLDAS by",
-        "the next run.",
-        "",
-        "| fault | msm | struck granule | sentence |",
-        "|---|---|---|---|",
-    ]
-    for row in ROWS:
-        cache = "in the cache" if row.kept else "not in the cache"
-        lines.append(f"| {row.fault} | {row.answer} | {cache} | {row.says or '-'} |")
-    lines += [
-        "",
-        "A granule that crashes the HDF5 library, or does not end within a minute, takes down",
-        "one reading process: it is refused, and the others are read on.",
-        "",
-        "This page is made by `python -m tests.faults.table`.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -1,13 +1,22 @@
 """The shipped deployment on a real Prefect server, with a real worker."""
 
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from msm.archive import store
 from msm.archive.validate import validate
 from msm.model.checkpoint import SHIPPED, load_checkpoint
 from msm.model.current import Current, Promotion, write_current
+from msm.sandbox.faults import Fault
+from tests.prefect_fixture import ROOT, start_server
 
 BOX = "box:38,39,-98.5,-97"
 DAY = datetime(2016, 6, 3, tzinfo=UTC).date()
@@ -75,6 +84,67 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     assert f"| {newest} | published | provisional, revision 1 |" in artifacts["msm-box-days"]
     assert ", 0 things need attention" in artifacts["msm-box-validation"]
     assert f"# {newest}" in artifacts["msm-box-canary"]
+
+
+FLOW = f"""
+from datetime import date
+from prefect.events.clients import PrefectEventsClient
+from flows.daily import daily
+
+begin = PrefectEventsClient.__init__
+
+
+def impatient(client, *given, **named):
+    # A server that is gone is waited for for minutes, by default.
+    begin(client, *given, **named | {{"reconnection_attempts": 0}})
+
+
+PrefectEventsClient.__init__ = impatient
+daily(date.fromisoformat("{DAY}"), "{BOX}")
+"""
+
+
+@pytest.mark.fault("Prefect server gone mid-run")
+def test_a_server_that_is_killed_mid_run(prefect_server, fresh_sandbox, tmp_path):
+    archive = tmp_path / "archive"
+    environment = fresh_sandbox.environment() | {
+        "MSM_WORK": str(tmp_path / "work"),
+        "MSM_ARCHIVE": str(archive),
+        "MSM_SPIN_UP_DAYS": "0",
+        "MSM_READERS": "1",
+        "PREFECT_CLIENT_MAX_RETRIES": "0",
+    }
+
+    def run(server):
+        return subprocess.Popen(
+            [sys.executable, "-c", FLOW],
+            cwd=ROOT,
+            env=os.environ | environment | {"PREFECT_API_URL": server.api_url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    noon = f"/data/.*A{DAY:%Y%m%d}.1200"
+    fresh_sandbox.fault(Fault(match=noon, behaviour="slow", seconds=3))
+    home = {"PREFECT_HOME": str(tmp_path / "prefect")}
+    with start_server(tmp_path / "server.log", **home) as server:
+        flow = run(server)
+        while not any(re.search(noon, asked["path"]) for asked in fresh_sandbox.requests()):
+            assert flow.poll() is None, flow.stdout.read()
+            time.sleep(0.1)
+        os.killpg(server.process.pid, signal.SIGKILL)
+    said, _ = flow.communicate(timeout=240)
+    assert flow.returncode == 1, said
+    assert [validate(path) for path in archive.rglob("[!.]*.nc")] in ([], [[]])
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+    again = run(prefect_server)
+    said, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, said
+    record = store.read_item(archive, BOX, DAY)
+    assert validate(record.path) == []
+    assert record.revision == 1
 
 
 def use_shipped(folder):

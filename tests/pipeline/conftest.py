@@ -1,14 +1,21 @@
+import shutil
+import sys
 from datetime import UTC, date, datetime
 
 import pytest
 
+from msm import cli
+from msm.pipeline.daily import daily
 from msm.pipeline.gather import gather
 from msm.pipeline.inputs import stored_statics
-from msm.pipeline.run import open_run
+from msm.pipeline.run import Run, open_run
 from msm.settings import Settings
+from tests.pipeline.made_up import files
 
 BOX = "box:38,39,-98.5,-97"
 DAYS = [date(2016, 6, 1), date(2016, 6, 2), date(2016, 6, 3)]
+MADE, NEXT = DAYS[1:]
+"""The day that `run` has published, and the one after it."""
 NOW = datetime(2016, 6, 20, tzinfo=UTC)
 
 
@@ -53,3 +60,77 @@ def online(tmp_path, fresh_sandbox, monkeypatch):
         spin_up_days=0,
         readers=1,
     )
+
+
+@pytest.fixture(scope="session")
+def made(cache, readers, tmp_path_factory):
+    """Folder of a site with a day published, and what is published when the next day is too."""
+    folder = tmp_path_factory.mktemp("made")
+    settings = Settings(domain=BOX, mirror=cache, spin_up_days=1, readers=1)
+
+    def make(name, day):
+        folders = {"work": folder / name / "work", "archive": folder / name / "archive"}
+        run = Run(settings.model_copy(update=folders), readers)
+        daily(run, day, NOW)
+        return files(run)
+
+    make("before", MADE)
+    shutil.copytree(folder / "before", folder / "after")
+    return folder / "before", make("after", NEXT)
+
+
+@pytest.fixture
+def run(made, settings, readers):
+    """A site with a day published."""
+    shutil.copytree(made[0], settings.work.parent, dirs_exist_ok=True)
+    return Run(settings.model_copy(update={"spin_up_days": 1}), readers)
+
+
+@pytest.fixture
+def online_run(run, fresh_sandbox, monkeypatch):
+    """The same site, which asks the sandbox's Earthdata for what comes."""
+    for name, value in fresh_sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    return Run(run.settings.model_copy(update={"mirror": None}), run.readers)
+
+
+@pytest.fixture
+def wanted(made):
+    """What is published, fault or not, when the next day has been made too."""
+    return made[1]
+
+
+def environment(settings):
+    """Return the variables that give a command the settings of a site."""
+    given = settings.model_dump(include=settings.model_fields_set, exclude_none=True)
+    return {f"MSM_{name.upper()}": str(value) for name, value in given.items()}
+
+
+@pytest.fixture
+def msm(monkeypatch, capsys, caplog):
+    """`msm(settings, "daily", ...)`: give the command; its status, and all that it said."""
+
+    def give(settings, *words):
+        with monkeypatch.context() as patch:
+            for name, value in environment(settings).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["msm", *map(str, words)])
+            caplog.clear()
+            try:
+                cli.main()
+            except SystemExit as ended:
+                status = ended.code or 0
+        said = capsys.readouterr()
+        return status, said.out + said.err + caplog.text
+
+    return give
+
+
+def left_over(run):
+    """List what a run has begun and not finished."""
+    return [
+        path
+        for folder in (run.settings.work, run.settings.archive)
+        for path in folder.rglob(".*")
+        if path.suffix == ".tmp" or path.name.startswith(".incoming")
+    ]

@@ -1,6 +1,7 @@
 """Where a day's forcing comes from when the best source fails, against the sandbox's Earthdata."""
 
 import json
+import re
 from datetime import date
 
 import netCDF4
@@ -47,11 +48,13 @@ def products(made):
     return {entry.product for entry in made.inputs if entry.role == "forcing"}
 
 
+@pytest.mark.fault("an hour missing, then late")
 def test_a_day_without_an_hour_of_nldas_is_made_from_smap_l4_until_the_hour_comes(
-    run, fresh_sandbox
+    run, fresh_sandbox, sentence, caplog
 ):
     fresh_sandbox.withhold(HOUR)
     first = daily(run, DAY, NOW)
+    assert re.search(sentence, caplog.text)
     with netCDF4.Dataset(first.path) as dataset:
         flag = dataset["quality_flag"][0].compressed()
         assert dataset.status == "provisional"
@@ -151,6 +154,7 @@ def test_gldas_with_rain_from_imerg_stands_in_for_smap_l4(online, fresh_sandbox)
     assert all(np.isfinite(field).all() for field in made.fields.values())
 
 
+@pytest.mark.fault("two productions of one granule")
 def test_of_two_productions_the_newest_is_read_and_the_other_is_in_the_lineage(run, fresh_sandbox):
     fresh_sandbox.withhold(HOUR)
     old = of(SMAP_L4, DAY)[2]

@@ -20,7 +20,7 @@ from msm.pipeline.freshness import FRESHNESS
 from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.inputs import given
 from msm.pipeline.run import Run
-from msm.pipeline.watch import watch
+from msm.pipeline.watch import Watched, watch
 from msm.settings import Limits
 from tests.pipeline.conftest import BOX, DAYS
 from tests.pipeline.made_up import files
@@ -85,6 +85,7 @@ def test_a_window_is_made_and_left_alone_when_nothing_has_changed(site, fresh_sa
     assert not [r for r in fresh_sandbox.requests()[asked:] if "/data/" in r["path"]]
 
 
+@pytest.mark.fault("a granule published again with other values")
 def test_a_revised_granule_makes_its_day_and_those_after_it_anew(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
     watch(run, NOW)
@@ -96,6 +97,7 @@ def test_a_revised_granule_makes_its_day_and_those_after_it_anew(site, fresh_san
     assert files(run) == files(fresh)
 
 
+@pytest.mark.fault("a day that no source has")
 def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
     names = withhold(fresh_sandbox, DAYS[1])
@@ -127,11 +129,14 @@ def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
     assert files(run) == files(fresh)
 
 
-def test_a_day_that_never_comes_alarms_when_waiting_has_ended(site, fresh_sandbox):
+@pytest.mark.fault("a day that never comes")
+def test_a_day_that_never_comes_alarms_when_waiting_has_ended(site, fresh_sandbox, sentence):
     run = site()
     withhold(fresh_sandbox, DAYS[1])
     watch(run, NOW)
-    _, second, third = states(run, DAYS, datetime(2016, 6, 13, 1, tzinfo=UTC))
+    first, second, third = states(run, DAYS, datetime(2016, 6, 13, 1, tzinfo=UTC))
+    with pytest.raises(MsmError, match=sentence):
+        Watched(DAYS[0], DAYS[-1], states=[first, second, third]).raise_alarms()
     assert (second.state, second.accepted, second.alarms) == (State.gap, False, True)
     # Its own sources are still within their time.
     assert third.state is State.pending
@@ -174,6 +179,7 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
     assert files(run) == files(fresh)
 
 
+@pytest.mark.fault("an hour missing, then late")
 def test_a_better_source_is_taken_and_a_worse_one_never(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
     fresh_sandbox.withhold(hour(DAYS[2], 12))
