@@ -34,3 +34,7 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
     except requests.RequestException as error:
         # The address may be a secret: only the kind of the error is told.
         log.warning("The webhook could not be told (%s): %s", type(error).__name__, text)
+
+
+TOLD: dict[str, Any] = {"on_failure": [tell], "on_crashed": [tell]}
+"""What a flow is given whose failures somebody has to hear of."""

@@ -14,7 +14,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from flows.alert import tell
+from flows.alert import TOLD
 from flows.retries import TRIED_AGAIN
 from msm.errors import MsmError
 from msm.pipeline.backfill import Replace, Report, days_between
@@ -55,9 +55,7 @@ def make_days(
 @flow(
     name="msm-backfill",
     flow_run_name="backfill {domain} {start}..{end}",
-    on_failure=[tell],
-    on_crashed=[tell],
-    log_prints=False,
+    **TOLD,
 )
 def backfill(
     start: date,

@@ -9,17 +9,18 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alert import tell
+from flows.alert import TOLD
 from msm.archive.canary import look
 from msm.settings import read_settings
+
+LONGEST_SECONDS = 600
 
 
 @flow(
     name="msm-canary",
     flow_run_name="canary {domain}",
-    on_failure=[tell],
-    on_crashed=[tell],
-    log_prints=False,
+    timeout_seconds=LONGEST_SECONDS,
+    **TOLD,
 )
 def canary(domain: str = "conus") -> dict[str, Any]:
     """Find the newest map by the catalogue, fetch it and open it.

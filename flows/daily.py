@@ -14,7 +14,7 @@ from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.alert import tell
+from flows.alert import TOLD
 from flows.report import address, report
 from flows.retries import TRIED_AGAIN
 from msm.model.current import card_in_use
@@ -26,6 +26,9 @@ from msm.pipeline.retrievals import better_retrievals, store_retrievals
 from msm.pipeline.run import check_day, open_run
 from msm.pipeline.watch import Watched, watch
 from msm.settings import read_settings
+
+LONGEST_SECONDS = 12 * 3600
+"""A run that hangs would keep its place for ever; a first run fetches a year of weather."""
 
 
 @task(
@@ -97,9 +100,8 @@ def look_over(domain: str, checkpoint: Path | None, moment: datetime) -> Watched
 @flow(
     name="msm-daily",
     flow_run_name="daily {domain}",
-    on_failure=[tell],
-    on_crashed=[tell],
-    log_prints=False,
+    timeout_seconds=LONGEST_SECONDS,
+    **TOLD,
 )
 def daily(day: date | None = None, domain: str = "conus") -> list[Path]:
     """Make the newest days, and what has changed before them; or one day.

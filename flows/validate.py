@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alert import tell
+from flows.alert import TOLD
 from msm.archive.naming import map_path
 from msm.archive.validate import validate as check
 from msm.errors import MsmError
@@ -17,13 +17,14 @@ from msm.pipeline.doctor import Verdict, examine
 from msm.pipeline.run import open_run
 from msm.settings import read_settings
 
+LONGEST_SECONDS = 3600
+
 
 @flow(
     name="msm-validate",
     flow_run_name="validate {domain}",
-    on_failure=[tell],
-    on_crashed=[tell],
-    log_prints=False,
+    timeout_seconds=LONGEST_SECONDS,
+    **TOLD,
 )
 def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     """Check the newest published files, the days, and all that a run stands on.
