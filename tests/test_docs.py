@@ -91,7 +91,9 @@ def test_a_gap_is_accepted(site):
 
 def test_a_version_is_changed(site):
     run("msm daily --date 2016-06-03", site)
-    told = [run(line, site) for line in commands("input-version.md")]
+    # What probes every product is run above.
+    lines = [line for line in commands("input-version.md") if line not in commands("inputs.md")]
+    told = [run(line, site) for line in lines]
     assert "NLDAS_FORA0125_H 2.0" in told[0]
     assert told[-2].count("final") == 1
     for path in re.findall(r"`(msm/[\w./]+)`", page("input-version.md")):
