@@ -116,8 +116,8 @@ def soak(
     report = Report(seed, n_days)
     events = season(seed, FIRST, n_days)
     report.events = dict(Counter(event.kind for event in events))
-    # The first run looks at the days before the season too.
-    days = [FIRST + timedelta(days=n) for n in range(1 - WINDOW_DAYS, n_days)]
+    # The site begins on the eve of the season, with the days of a window.
+    days = [FIRST + timedelta(days=n) for n in range(-WINDOW_DAYS, n_days)]
     operate(sandbox, events, days, hours, report, pictures)
     sandbox.mend()
     compare(folder, days, report)
@@ -147,6 +147,10 @@ def operate(
         + [(event.until, n, event) for n, event in enumerate(events) if event.until]
     )
     with Worker() as worker:
+        eve = opens - timedelta(days=1)
+        sandbox.set_clock(eve)
+        if not worker.run(eve, "{}", None):
+            raise MsmError("The site could not be set up on the eve of the season.")
         for moment in moments(opens, closes + AFTERWARDS, hours):
             kill_after = None
             while coming and coming[0][0] <= moment:

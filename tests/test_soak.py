@@ -28,8 +28,8 @@ def test_ten_days_with_faults_leave_what_ten_days_without_leave(tmp_path):
     assert told.returncode == 0, told.stderr
     report = json.loads((tmp_path / "soak.json").read_text())
     assert report["differing"] == []
-    # Thirteen days before the season lie in the first window.
-    assert (report["published"], report["gaps"]) == (22, 1)
+    # Fourteen days before the season lie in the first window.
+    assert (report["published"], report["gaps"]) == (23, 1)
     assert report["killed_runs"] > 0
     assert report["remade"] > 0
     assert set(report["events"]) >= {"late", "lost", "server", "killed", "touched"}
