@@ -70,7 +70,7 @@ def season(seed: int, first: date, n_days: int) -> list[Event]:
             fault = Fault(match=where, behaviour=behaviour, times=chance.randint(1, 3))
             events.append(Event(due, "server", fault=fault))
         if chance.random() < 0.15:
-            events.append(Event(due, "killed", after=chance.uniform(1.0, 8.0)))
+            events.append(Event(due, "killed", after=chance.uniform(0.2, 2.0)))
     return sorted(events, key=lambda event: event.moment)
 
 

@@ -39,7 +39,7 @@ from msm.errors import MsmError
 from msm.inputs.tiers import due_moment
 from msm.pipeline.backfill import backfill
 from msm.pipeline.crew import Alone
-from msm.pipeline.days import known_days, states
+from msm.pipeline.days import states
 from msm.pipeline.run import open_run
 from msm.sandbox.process import Sandbox, start
 from msm.settings import read_settings
@@ -98,7 +98,7 @@ def soak(
     hours
         At which the flow is scheduled, UTC.
     pictures
-        Folder for pictures of the site in the middle of it all.
+        Folder for pictures of the site, once a gap is accepted.
     """
     began = time.perf_counter()
     os.environ |= sandbox.environment()
@@ -165,16 +165,9 @@ def operate(
             report.failed_runs += completed is False
             report.killed_runs += completed is None
             if pictures and known and completed:
-                pictures = None if _drawn(moment, pictures) else pictures
-
-
-def _drawn(moment: datetime, pictures: Path) -> bool:
-    """Draw the site if a day is waited for as well; tell whether it was drawn."""
-    with open_run(read_settings()) as run:
-        if all(state.until is None for state in states(run, known_days(run), moment)):
-            return False
-        draw(run, moment, run.settings.work.parent, pictures)
-    return True
+                with open_run(read_settings()) as run:
+                    draw(run, moment, run.settings.work.parent, pictures)
+                pictures = None
 
 
 def moments(first: datetime, last: datetime, hours: Sequence[int]) -> Iterator[datetime]:
