@@ -108,13 +108,15 @@ def daily(
     as_json: Json = False,
 ) -> None:
     """Make the newest days and what has changed before them, or one day; safe to run again."""
-    from msm.pipeline.daily import daily as make
     from msm.pipeline.run import open_run
     from msm.pipeline.watch import watch
 
     now = datetime.now(UTC)
     with open_run(read_settings(domain=domain)) as run, _progress() as progress:
         if day:
+            # It needs torch, which a run that finds nothing to do is without.
+            from msm.pipeline.daily import daily as make
+
             _tell(make(run, day.date(), now, progress), as_json)
         else:
             _tell_watched(watch(run, now, progress), as_json)
