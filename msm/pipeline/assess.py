@@ -84,8 +84,9 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
         known = read_assessment(path) if path.is_file() else None
         if known is None:
             continue
-        if known != known.judged(limits):
-            store.assess(run.settings.archive, run.domain.name, known.judged(limits))
+        judged = known.judged(limits)
+        if known != judged:
+            store.assess(run.settings.archive, run.domain.name, judged)
         if known.satellite_granule is None:
             lacking[day] = known
     if not lacking:

@@ -222,9 +222,9 @@ class Window:
 
     def whole(self, day: date, product: Product) -> bool:
         """Tell whether every granule of a product's day is offered, and none is known as bad."""
-        lacking = missing_stamps(product, day, self.granules(product))
         if (product.id, day) in self.useless:
             return False
+        lacking = missing_stamps(product, day, self.granules(product))
         if lacking:
             self.useless[product.id, day] = incomplete(product, day, lacking)
         return not lacking
