@@ -87,7 +87,7 @@ accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from d
 	$(BIN)/python -m benchmarks.checkpoint_page
 
 soak: $(READY)  ## operate a site through two months of faults, and compare it with one that saw none
-	$(BIN)/python -m benchmarks.soak --pictures docs/images/operations
+	$(BIN)/python -m benchmarks.soak
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
 	$(BIN)/python -m benchmarks.storage

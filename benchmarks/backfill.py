@@ -9,19 +9,16 @@ follows from it is replayed.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.footprint import peak_memory
-from benchmarks.replay import score
+from benchmarks.replay import score, take_inputs
+from benchmarks.results import keep
 from msm.archive import store
 from msm.demo import logged_in
 from msm.model.checkpoint import WEIGHTS
@@ -114,13 +111,9 @@ def main() -> None:
     parser.add_argument("--replay", type=Path, default=Path("build/replay"))
     parser.add_argument("--folder", type=Path, default=Path("build/backfill"))
     arguments = parser.parse_args()
-    shutil.rmtree(arguments.folder, ignore_errors=True)
-    # The spin-up is the replay's; what it published itself stays out.
-    shutil.copytree(
-        arguments.replay / "work", arguments.folder / "work", copy_function=os.link, symlinks=True
-    )
+    take_inputs(arguments.replay, arguments.folder)
     table = arguments.data / "conus_pixels" / "conus_v4f1.nc"
-    with start(arguments.replay / "sandbox", str(table)) as sandbox:
+    with start(arguments.folder / "sandbox", str(table)) as sandbox:
         settings = logged_in(sandbox, arguments.folder, spin_up_days=366)
         settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
         with open_run(settings) as run:
@@ -129,8 +122,7 @@ def main() -> None:
             archives = {"msm, first checkpoint": settings.archive}
             result["median over cells"] = score(archives, arguments.data, DAYS)
             result["revision"] = revise(run, sandbox)
-    (arguments.folder / "backfill.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(result, "backfill")
 
 
 if __name__ == "__main__":

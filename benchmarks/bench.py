@@ -1,15 +1,13 @@
 """What a day and a training step cost beside their peers and floors: `make bench`.
 
 Every figure is a ratio taken in one run, from medians of several repetitions in turn, because the
-speed of a machine drifts.
+speed of a machine drifts. ``python -m benchmarks.bench --part reading`` measures one part anew.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 from pathlib import Path
-
-from rich.console import Console
 
 from benchmarks import (
     idle_run,
@@ -20,23 +18,26 @@ from benchmarks import (
     regridding,
     training,
 )
+from benchmarks.results import keep
+
+DATA = Path("../shared/data")
+PARTS = {
+    "reading": lambda: reading.measure(DATA / "granules"),
+    "regridding": regridding.measure,
+    "inference": lambda: inference.measure(DATA),
+    "training": lambda: training.measure(DATA),
+    "one_day": one_day.measure,
+    "many_days": many_days.measure,
+    "idle_run": idle_run.measure,
+}
 
 
 def main() -> None:
-    """Run the benchmarks and print their tables."""
-    result = {
-        "reading": reading.measure(Path("../shared/data/granules")),
-        "regridding": regridding.measure(),
-        "inference": inference.measure(Path("../shared/data")),
-        "training": training.measure(Path("../shared/data")),
-        "one CONUS day": one_day.measure(),
-        "many CONUS days": many_days.measure(),
-        "a scheduled run": idle_run.measure(),
-    }
-    folder = Path("build/bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    """Run the benchmarks, keep what they measured and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", action="append", choices=PARTS, help="all of them by default")
+    for name in parser.parse_args().part or PARTS:
+        keep(PARTS[name](), name)
 
 
 if __name__ == "__main__":

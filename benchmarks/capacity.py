@@ -55,16 +55,10 @@ class Capacity:
 
     hours: float
     bound: str
-    """What decides: `fetch`, `workers` or `gpu`."""
+    """What decides: `fetch` or `workers`."""
 
 
-def capacity(
-    costs: Costs,
-    days: int,
-    workers: int,
-    link: Link | None = None,
-    step_on_gpu: float | None = None,
-) -> Capacity:
+def capacity(costs: Costs, days: int, workers: int, link: Link | None = None) -> Capacity:
     """Predict how long many days take.
 
     Parameters
@@ -77,29 +71,24 @@ def capacity(
         Processors that share the work.
     link
         The way to the provider; None where the granules are on disk.
-    step_on_gpu
-        Seconds of the network's step on a GPU that works beside the workers; None without one.
     """
-    serial, parallel = parts(costs, on_gpu=step_on_gpu is not None)
+    serial, parallel = parts(costs)
     seconds = {"workers": serial + parallel / workers}
-    if step_on_gpu is not None:
-        seconds["gpu"] = step_on_gpu
     if link is not None:
         seconds["fetch"] = link.seconds(costs.files, costs.size)
     bound = max(seconds, key=lambda what: seconds[what])
     return Capacity(days * seconds[bound] / 3600, bound)
 
 
-def parts(costs: Costs, *, on_gpu: bool = False) -> tuple[float, float]:
+def parts(costs: Costs) -> tuple[float, float]:
     """Return the seconds of a day that one processor needs alone, and those that are shared."""
     serial = costs.serial * costs.run
-    shared = costs.forcing + costs.run - serial
-    return serial, max(shared - costs.step, 0.0) if on_gpu else shared
+    return serial, costs.forcing + costs.run - serial
 
 
-def most_workers(costs: Costs, *, on_gpu: bool = False) -> float:
+def most_workers(costs: Costs) -> float:
     """Return from how many workers on doubling them leaves `SHARE_OF_DOUBLING` of the time."""
-    serial, shared = parts(costs, on_gpu=on_gpu)
+    serial, shared = parts(costs)
     if serial == 0.0:
         return float("inf")
     return shared * (SHARE_OF_DOUBLING - 0.5) / (serial * (1 - SHARE_OF_DOUBLING))

@@ -11,19 +11,19 @@ With real forcing at the cells of the training table, over three years. Two ques
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor
 
+from benchmarks.results import keep
 from msm.model.checkpoint import Checkpoint, load_checkpoint
 from msm.model.network import SoilMoistureLSTM, network_of
 from msm.training.fit import channels
+from msm.training.hindcast import with_inputs
 from msm.training.pixels import read_pixels
 
 PICTURE = Path("docs/images/overlap.png")
@@ -54,14 +54,28 @@ STORED: dict[str, tuple[Rounding, Rounding, int]] = {
 """How h and c are rounded, and the bytes of both for one unit of one cell."""
 
 
+def published(
+    checkpoint: Checkpoint, outputs_of: Callable[[SoilMoistureLSTM], Tensor]
+) -> NDArray[np.float32]:
+    """Return the soil moisture of the product, of all outputs (..., n_outputs) of each member."""
+    card = checkpoint.card
+    outputs = [outputs_of(network_of(checkpoint, n)) for n in range(card.members)]
+    mean = torch.stack(outputs)[..., card.published_outputs.start]
+    of_members = (mean * card.head.std + card.head.mean).clamp(
+        card.target.minimum, card.target.maximum
+    )
+    soil_moisture: NDArray[np.float32] = of_members.mean(dim=0).numpy()
+    return soil_moisture
+
+
 def day_by_day(built: SoilMoistureLSTM, x: Tensor, h_of: Rounding, c_of: Rounding) -> Tensor:
-    """Predict every day, rounding the state between days; shape (cells, days)."""
+    """Predict every day, rounding the state between days; shape (cells, days, n_outputs)."""
     state = (x.new_zeros(x.shape[0], built.hidden_size),) * 2
     days = []
     for day in range(x.shape[1]):
         y, (h, c) = built.step(x[:, day], state)
         state = (h_of(h), c_of(c))
-        days.append(y[:, 0])
+        days.append(y)
     return torch.stack(days, dim=1)
 
 
@@ -78,11 +92,14 @@ def errors(difference: NDArray[np.float32]) -> dict[str, float]:
 @torch.inference_mode()
 def precision(checkpoint: Checkpoint, x: Tensor) -> dict[str, dict[str, object]]:
     """Compare rounded with unrounded states."""
-    built, scale = network_of(checkpoint, 0), checkpoint.card.head.std
-    exact = day_by_day(built, x, lambda h: h, lambda c: c)
+
+    def made(h_of: Rounding, c_of: Rounding) -> NDArray[np.float32]:
+        return published(checkpoint, lambda built: day_by_day(built, x, h_of, c_of))
+
+    exact = made(lambda h: h, lambda c: c)
     rows: dict[str, dict[str, object]] = {}
     for name, (h_of, c_of, size) in STORED.items():
-        moved = (scale * (day_by_day(built, x, h_of, c_of) - exact)).numpy()
+        moved = made(h_of, c_of) - exact
         rows[name] = {
             "bytes a cell": size * checkpoint.card.state_size,
             **{f"after {days} days": errors(moved[:, days - 1]) for days in (30, 365)},
@@ -97,16 +114,18 @@ def overlap(checkpoint: Checkpoint, x: Tensor) -> dict[int, dict[str, float]]:
 
     First products are taken on the first of each month of the last year.
     """
-    built, scale = network_of(checkpoint, 0), checkpoint.card.head.std
-    whole = built(x)[0][..., 0]
+
+    def made(first: int, last: int) -> NDArray[np.float32]:
+        return published(checkpoint, lambda built: built(x[:, first : last + 1])[0])
+
+    whole = made(0, x.shape[1] - 1)
     firsts = range(max(OVERLAPS), x.shape[1], 30)
-    rows = {}
-    for days in OVERLAPS:
-        cut = [
-            built(x[:, first - days : first + 1])[0][:, -1, 0] - whole[:, first] for first in firsts
-        ]
-        rows[days] = errors((scale * torch.stack(cut)).numpy())
-    return rows
+    return {
+        days: errors(
+            np.stack([made(first - days, first)[:, -1] - whole[:, first] for first in firsts])
+        )
+        for days in OVERLAPS
+    }
 
 
 def draw(rows: dict[int, dict[str, float]], path: Path) -> None:
@@ -135,14 +154,12 @@ def main() -> None:
     arguments = parser.parse_args()
     checkpoint = load_checkpoint()
     pixels = read_pixels(arguments.data)
-    x = channels(checkpoint.card, pixels.at(np.isfinite(pixels.statics["sand"])))
+    pixels = pixels.at(np.isfinite(pixels.statics["sand"]))
+    x = channels(checkpoint.card, with_inputs(pixels, checkpoint.card))
     curve = overlap(checkpoint, x)
     draw(curve, PICTURE)
     result = {"cells": x.shape[0], "precision": precision(checkpoint, x), "overlap": curve}
-    folder = Path("build/bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "carried_state.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(result, "carried_state")
 
 
 if __name__ == "__main__":

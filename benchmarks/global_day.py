@@ -8,7 +8,6 @@ zeros costs as much as any other.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -19,9 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
-
 from benchmarks.footprint import peak_memory
+from benchmarks.results import keep
 from msm.archive.quicklook import draw
 from msm.demo import logged_in
 from msm.inputs.smap_l4 import SPL4SMGP_008 as SMAP_L4
@@ -116,8 +114,7 @@ def main() -> None:
             update={"domain": domain, "archive": FOLDER / "archives" / name.replace(" ", "-")}
         )
         result["against cells"][name] = measured(settings, ROUNDS)
-    (FOLDER / "global.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(result, "global_day")
 
 
 if __name__ == "__main__":

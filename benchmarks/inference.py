@@ -20,17 +20,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.carried_state import errors
+from benchmarks.carried_state import errors, published
 from benchmarks.one_day import multiplications
 from benchmarks.timing import medians
 from msm.grid.domain import load_domain
 from msm.model import inference
 from msm.model.card import Card
-from msm.model.checkpoint import Checkpoint, load_checkpoint, make_checkpoint
+from msm.model.checkpoint import WEIGHTS, Checkpoint, load_checkpoint
 from msm.model.cuda import Precision, Resident
-from msm.model.network import SoilMoistureLSTM, network_of, weights_of
+from msm.model.network import SoilMoistureLSTM, network_of
 from msm.model.state import TILE, State
 from msm.training.fit import channels
+from msm.training.hindcast import with_inputs
 from msm.training.pixels import read_pixels
 from msm.training.samples import Samples
 
@@ -42,15 +43,6 @@ WINDOW_CELLS, WINDOW_BATCH = 1024, 64
 """The LSTM is fastest in batches of 64: larger ones leave the caches."""
 EVERY = 4
 """One cell in so many of the real forcing serves to compare precisions."""
-
-
-def small(hidden_size: int) -> Checkpoint:
-    """Return a network of another width with random weights."""
-    shipped = load_checkpoint().card
-    torch.manual_seed(0)
-    built = SoilMoistureLSTM(shipped.n_channels, hidden_size, shipped.n_outputs)
-    card = shipped.model_copy(update={"hidden_size": hidden_size})
-    return make_checkpoint(card, weights_of([built]))
 
 
 def inputs(card: Card, n_cell: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,12 +80,12 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
     n_cell = load_domain("conus").n_cell
     forcing, statics = inputs(card, n_cell)
     state = State.zeros(n_cell, card.state_size)
-    built = network_of(checkpoint, 0)
+    members = [network_of(checkpoint, n) for n in range(card.members)]
     x = torch.randn(WINDOW_CELLS, WINDOW_DAYS, card.n_channels)
 
     @torch.inference_mode()
     def whole_window() -> list[Tensor]:
-        return [built(part)[0][:, -1, 0] for part in x.split(WINDOW_BATCH)]
+        return [built(part)[0][:, -1] for built in members for part in x.split(WINDOW_BATCH)]
 
     seconds = medians(
         {
@@ -111,9 +103,11 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
     }
 
 
-def rounded(checkpoint: Checkpoint, x: Tensor, number: torch.dtype) -> Tensor:
-    """Predict every day, normalised, with the LSTM's products taking numbers of another type."""
-    built = network_of(checkpoint, 0)
+def rounded(built: SoilMoistureLSTM, x: Tensor, number: torch.dtype) -> Tensor:
+    """Predict every day with the LSTM's products taking numbers of another type.
+
+    Shape (cells, days, n_outputs), normalised.
+    """
     w_ih, w_hh, b_ih, b_hh = built.lstm.parameters()
 
     def product(values: Tensor, weight: Tensor) -> Tensor:
@@ -127,7 +121,7 @@ def rounded(checkpoint: Checkpoint, x: Tensor, number: torch.dtype) -> Tensor:
         in_gate, forget, update, out_gate = gates.chunk(4, dim=1)
         c = forget.sigmoid() * c + in_gate.sigmoid() * update.tanh()
         h = out_gate.sigmoid() * c.tanh()
-        days.append(built.head(h)[:, 0])
+        days.append(built.head(h))
         h, c = h.half().float(), c.half().float()
     return torch.stack(days, dim=1)
 
@@ -150,12 +144,11 @@ def precision(checkpoint: Checkpoint, data: Path) -> dict[str, object]:
     pixels = pixels.at(np.flatnonzero(np.isfinite(pixels.statics["sand"]))[::EVERY])
     first = pixels.days[0]
     pixels = pixels.between(first.item(), (first + np.timedelta64(364, "D")).item())
-    target, head = checkpoint.card.target, checkpoint.card.head
+    pixels = with_inputs(pixels, checkpoint.card)
     x = channels(checkpoint.card, pixels)
 
     def emulated(number: torch.dtype) -> np.ndarray:
-        y = rounded(checkpoint, x, number) * head.std + head.mean
-        return y.clamp(target.minimum, target.maximum).numpy()
+        return published(checkpoint, lambda built: rounded(built, x, number))
 
     ways: dict[str, Callable[[], np.ndarray]] = {
         "float16, the option's code": lambda: resident(checkpoint, pixels, "float16"),
@@ -174,12 +167,13 @@ def precision(checkpoint: Checkpoint, data: Path) -> dict[str, object]:
 
 
 def measure(data: Path) -> dict[str, object]:
-    """Measure all three."""
-    shipped = load_checkpoint()
+    """Measure all three; the first also of a checkpoint of one wide network."""
+    shipped, wide = load_checkpoint(), load_checkpoint(WEIGHTS / "first.json")
     return {
         "share": {
-            f"{checkpoint.card.hidden_size} units, threads: {threads}": share(checkpoint, threads)
-            for checkpoint in (shipped, small(64))
+            f"{card.members} x {card.hidden_size} units, threads: {threads}": share(each, threads)
+            for each in (shipped, wide)
+            for card in (each.card,)
             for threads in (1, 2)
         },
         "window": window(shipped),

@@ -12,7 +12,6 @@ by backfill.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -25,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.results import keep
 from msm.archive.naming import map_path
 from msm.demo import logged_in
 from msm.grid.ease import M09, M36, children
@@ -85,12 +84,23 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
     }
 
 
+def take_inputs(replayed: Path, folder: Path) -> None:
+    """Link the replay's statics, and its forcing to its last day, into a new site."""
+    shutil.rmtree(folder, ignore_errors=True)
+    work = folder / "work"
+    for kind in ("statics", "forcing"):
+        shutil.copytree(replayed / "work" / kind, work / kind, copy_function=os.link)
+    # Forcing of later days is what other programs fetched.
+    for path in (work / "forcing").rglob("*.nc"):
+        if path.stem > f"{LAST:%Y%m%d}":
+            path.unlink()
+
+
 def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dict[str, float]]:
     """Train the recipe, and publish every day with it; return the archive, and what it cost."""
     began = time.perf_counter()
     again = folder / RECIPE
-    shutil.rmtree(again, ignore_errors=True)
-    shutil.copytree(folder / "work", again / "work", copy_function=os.link, symlinks=True)
+    take_inputs(folder, again)
     card = again / f"{RECIPE}.json"
     train(read_recipe(Path(RECIPE)), read_data(data), card, fits)
     trained = time.perf_counter()
@@ -221,8 +231,7 @@ def main() -> None:
         "cost": cost | more,
         "median over cells": table,
     }
-    (arguments.folder / "replay.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(result, "replay")
 
 
 if __name__ == "__main__":

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-BUILD = Path("build")
-MEASURED = {
-    "replay": BUILD / "replay" / "replay.json",
-    "backfill": BUILD / "backfill" / "backfill.json",
-    "bench": BUILD / "bench" / "bench.json",
-    "second": BUILD / "second-source" / "second_source.json",
-    "globe": BUILD / "global" / "global.json",
-    "memory": BUILD / "bench" / "carried_state.json",
-}
+from benchmarks.results import FOUND, read
+
 TEMPLATE = Path("benchmarks/results.template.md")
 PAGE = Path("docs/results.md")
 
@@ -310,21 +302,36 @@ def training_tables(training: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def page(
-    replay: dict[str, Any],
-    backfill: dict[str, Any],
-    bench: dict[str, Any],
-    second: dict[str, Any],
-    globe: dict[str, Any],
-    memory: dict[str, Any],
-) -> str:
-    """Return the whole page."""
-    regridding, day = bench["regridding"], bench["one CONUS day"]
+def soak_tables(soak: dict[str, Any]) -> dict[str, Any]:
+    """Return what two months of operation saw, and what came of them."""
+    counted = {
+        "runs of the flow": soak["runs"],
+        "runs that were killed": soak["killed_runs"],
+        "runs that failed": soak["failed_runs"],
+        "maps published": soak["published"],
+        "maps made again": soak["remade"],
+        "gaps, accepted": soak["gaps"],
+        "maps that differ from those of a site without faults": len(soak["differing"]),
+    }
+    return {
+        "soak_days": soak["days"],
+        "soak_seed": soak["seed"],
+        "soak_minutes": soak["minutes"],
+        "soak_events": ", ".join(
+            f"{number} {name.replace('_', ' ')}" for name, number in sorted(soak["events"].items())
+        ),
+        "soak_table": table(("", ""), ((name, str(n)) for name, n in counted.items())),
+    }
+
+
+def page(found: Path = FOUND) -> str:
+    """Return the whole page, of the results in a folder."""
+    replay, regridding, day = (read(name, found) for name in ("replay", "regridding", "one_day"))
     return TEMPLATE.read_text().format(
         replay_table=replay_table(replay),
         **replay["cost"],
-        **backfill_tables(backfill),
-        reading_table=reading_table(bench["reading"]),
+        **backfill_tables(read("backfill", found)),
+        reading_table=reading_table(read("reading", found)),
         regridding_table=table(
             ("", "s"), ((name, f"{s:.2f}") for name, s in regridding["seconds"].items())
         ),
@@ -342,20 +349,20 @@ def page(
         rate=day["gflop/s of the square sgemm"],
         write=day["of which write"],
         memory=day["peak memory, GiB"],
-        **many_days_table(bench["many CONUS days"]),
-        **idle_tables(bench["a scheduled run"]),
-        **inference_tables(bench["inference"]),
-        **training_tables(bench["training"]),
-        **second_tables(second),
-        **global_tables(globe),
-        **memory_tables(memory),
+        **many_days_table(read("many_days", found)),
+        **idle_tables(read("idle_run", found)),
+        **soak_tables(read("soak", found)),
+        **inference_tables(read("inference", found)),
+        **training_tables(read("training", found)),
+        **second_tables(read("second_source", found)),
+        **global_tables(read("global_day", found)),
+        **memory_tables(read("carried_state", found)),
     )
 
 
 def main() -> None:
     """Write the page."""
-    measured = {name: json.loads(path.read_text()) for name, path in MEASURED.items()}
-    PAGE.write_text(page(**measured))
+    PAGE.write_text(page())
 
 
 if __name__ == "__main__":

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from benchmarks.capacity import Costs, Link, capacity, kept, most_workers
-from benchmarks.report import BUILD, table
-from benchmarks.storage import RESULT as STORAGE
+from benchmarks.report import table
+from benchmarks.results import FOUND, read
 from msm.settings import Settings
 
-MEASURED = {
-    "storage": STORAGE,
-    "bench": BUILD / "bench" / "bench.json",
-    "globe": BUILD / "global" / "global.json",
-}
 TEMPLATE = Path("benchmarks/scaling.template.md")
 PAGE = Path("docs/scaling.md")
 
@@ -25,7 +19,6 @@ READERS = 2
 """Processes that read in `make bench` and `make global`."""
 DECADE = 3652
 WORKERS = (1, 2, 4, 8, 16, 64)
-BESIDE_A_GPU = (4, 16)
 FETCHING = 8
 """Workers of the decade that is fetched."""
 MEGABITS = (10, 100, 1000)
@@ -44,19 +37,20 @@ def source(storage: dict[str, Any], domain: str) -> tuple[str, dict[str, float]]
 
 
 def unit_costs(
-    storage: dict[str, Any], bench: dict[str, Any], globe: dict[str, Any]
+    storage: dict[str, Any], many: dict[str, Any], inference: dict[str, Any], found: Path
 ) -> dict[str, Costs]:
     """Return what one day of each domain costs one worker."""
-    many, reading = bench["many CONUS days"], bench["reading"]
-    hourly = next(row for name, row in reading.items() if name.startswith(HOURLY))
-    read = hourly["granules"] * hourly["MB each"] / hourly["msm, MB/s"]
-    regrid = bench["regridding"]["seconds"]["msm, land cells"]
-    run, step = many["seconds a day"]["1"], bench["inference"]["window"]["carried state, s"]
-    day = {name: made["seconds"] for name, made in globe["against cells"].items()}
+    of_reading = read("reading", found)
+    hourly = next(row for name, row in of_reading.items() if name.startswith(HOURLY))
+    reading = hourly["granules"] * hourly["MB each"] / hourly["msm, MB/s"]
+    regrid = read("regridding", found)["seconds"]["msm, land cells"]
+    run, step = many["seconds a day"]["1"], inference["window"]["carried state, s"]
+    globe = read("global_day", found)["against cells"]
+    day = {name: made["seconds"] for name, made in globe.items()}
     ratio = _run(day["global"]) / _run(day["CONUS"])
     costs = {}
     for domain, forcing, times in (
-        ("conus", READERS * read + regrid, 1.0),
+        ("conus", READERS * reading + regrid, 1.0),
         ("global", READERS * day["global"]["forcing"], ratio),
     ):
         _, granules = source(storage, domain)
@@ -147,17 +141,12 @@ def kept_table(storage: dict[str, Any], settings: Settings) -> str:
     return table(("", "granules", "forcing", "states", "archive", "all"), rows)
 
 
-def decade_table(costs: dict[str, Costs], step_on_gpu: dict[str, float] | None) -> str:
-    """Return the hours of a decade of granules on disk, on so many workers and beside a GPU."""
-    ways = [("1 worker" if n == 1 else f"{n} workers", n, None) for n in WORKERS]
-    if step_on_gpu:
-        ways += [(f"{n} workers and a GPU", n, step_on_gpu) for n in BESIDE_A_GPU]
+def decade_table(costs: dict[str, Costs]) -> str:
+    """Return the hours of a decade of granules on disk, on so many workers."""
     rows = []
-    for name, workers, gpu in ways:
-        made = (
-            capacity(cost, DECADE, workers, step_on_gpu=gpu[domain] if gpu else None)
-            for domain, cost in costs.items()
-        )
+    for n in WORKERS:
+        made = (capacity(cost, DECADE, n) for cost in costs.values())
+        name = "1 worker" if n == 1 else f"{n} workers"
         rows.append((name, *(f"{each.hours:.1f} ({each.bound})" for each in made)))
     return table(("", *costs), rows)
 
@@ -181,13 +170,11 @@ def stops(costs: dict[str, Costs]) -> str:
     )
 
 
-def page(storage: dict[str, Any], bench: dict[str, Any], globe: dict[str, Any]) -> str:
-    """Return the whole page."""
+def page(found: Path = FOUND) -> str:
+    """Return the whole page, of the results in a folder."""
     settings = Settings.model_construct()
-    costs = unit_costs(storage, bench, globe)
-    step = bench["inference"].get("seconds of a CONUS step on a GPU")
-    on_gpu = step and {name: step * cost.step / costs["conus"].step for name, cost in costs.items()}
-    many = bench["many CONUS days"]
+    storage, many, inference = (read(name, found) for name in ("storage", "many_days", "inference"))
+    costs = unit_costs(storage, many, inference, found)
     return TEMPLATE.read_text().format(
         **first_map(costs["conus"], source(storage, "conus")[1], settings),
         unit_table=table(
@@ -213,7 +200,7 @@ def page(storage: dict[str, Any], bench: dict[str, Any], globe: dict[str, Any]) 
         chain_days=settings.chain_days,
         kept_table=kept_table(storage, settings),
         decade_days=DECADE,
-        decade_table=decade_table(costs, on_gpu),
+        decade_table=decade_table(costs),
         fetching=FETCHING,
         fetched_table=fetched_table(costs, settings),
         stops=stops(costs),
@@ -222,8 +209,7 @@ def page(storage: dict[str, Any], bench: dict[str, Any], globe: dict[str, Any]) 
 
 def main() -> None:
     """Write the page."""
-    measured = {name: json.loads(path.read_text()) for name, path in MEASURED.items()}
-    PAGE.write_text(page(**measured))
+    PAGE.write_text(page())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ analyses disagree about.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
@@ -22,14 +21,15 @@ import netCDF4
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.console import Console
 
 from benchmarks.replay import LAST, published_series
+from benchmarks.results import keep
 from msm import cells
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
 from msm.demo import logged_in
 from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
+from msm.model.checkpoint import WEIGHTS
 from msm.pipeline.daily import daily
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import Sandbox, start
@@ -140,6 +140,7 @@ def main() -> None:
     with start(arguments.folder / "sandbox", str(table)) as sandbox:
         without_nldas(sandbox)
         settings = logged_in(sandbox, arguments.folder, spin_up_days=0)
+        settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
         first_settings = settings.model_copy(
             update={"work": arguments.replay / "work", "archive": arguments.replay / "archive"}
         )
@@ -177,8 +178,7 @@ def main() -> None:
         "forcing, second minus first": forcing,
         "against SMAP, median over cells": skill(archives, table),
     }
-    (arguments.folder / "second_source.json").write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(result, "second_source")
 
 
 if __name__ == "__main__":

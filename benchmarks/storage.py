@@ -1,20 +1,20 @@
 """Bytes of what msm keeps, a day of each kind: `make storage`, after `make replay global`.
 
-Means over the files that lie under the folder of the replay, for CONUS, and under that of the
-global day. What the global day has not left is scaled by the number of cells, and said to be.
+Means over the files that lie under the folder of the replay, for CONUS as a network like the
+shipped one makes them, and under that of the global day. What the global day has not left is scaled
+by the number of cells, and said to be.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console
-
+from benchmarks.replay import RECIPE
+from benchmarks.results import keep
 from msm.errors import MsmError
 from msm.grid.domain import load_domain
 from msm.inputs.layout import STEP
@@ -30,7 +30,6 @@ DAILY = {
     "picture": "{archive}/{label}/*/*/MSM-*.png",
 }
 """Files of which there is one a day, under the folder of a site."""
-RESULT = Path("build/bench/storage.json")
 
 
 def mean_size(paths: Iterable[Path]) -> float | None:
@@ -87,7 +86,7 @@ def _files_a_day(cadence: str) -> float:
 def measure(replay: Path, globe: Path, data: Path) -> dict[str, Any]:
     """Look at both sites."""
     conus, whole = load_domain("conus"), load_domain("global")
-    sizes = of_site(replay, "conus", "archive")
+    sizes = of_site(replay / RECIPE, "conus", "archive")
     seen = of_site(globe / "SPL4SMGP", "global", "archive")
     # The benchmark keeps its last archive beside the sites.
     seen = of_site(globe, "global", "archives/global") | seen
@@ -119,13 +118,10 @@ def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--folder", type=Path, default=Path("build/replay"))
+    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
     parser.add_argument("--globe", type=Path, default=Path("build/global"))
     arguments = parser.parse_args()
-    result = measure(arguments.folder, arguments.globe, arguments.data)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    Console().print_json(json.dumps(result))
+    keep(measure(arguments.replay, arguments.globe, arguments.data), "storage")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,6 @@ def test_the_slowest_decides():
     waiting = replace(slow, megabits=1e6)
     assert waiting.seconds(COSTS.files, COSTS.size) == pytest.approx(3.0)
     assert capacity(COSTS, 3600, 1, waiting).bound == "workers"
-    assert capacity(COSTS, 3600, 4, step_on_gpu=0.1).hours == pytest.approx(1.5)
-    assert capacity(COSTS, 3600, 4, step_on_gpu=9.0).bound == "gpu"
 
 
 def test_what_is_kept_follows_the_settings():
