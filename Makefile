@@ -69,7 +69,7 @@ global: $(READY)  ## make one global day, and measure what a day costs against i
 memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
 	$(BIN)/python -m benchmarks.carried_state
 
-results: $(READY)  ## write docs/results.md from what replay, backfill, bench, second, global and memory measured
+results: $(READY)  ## write docs/results.md from docs/results, where the programs keep what they measured
 	$(BIN)/python -m benchmarks.report
 
 accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run goes on
@@ -92,7 +92,7 @@ soak: $(READY)  ## operate a site through two months of faults, and compare it w
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
 	$(BIN)/python -m benchmarks.storage
 
-scaling: $(READY)  ## write docs/scaling.md from what storage, bench and global measured
+scaling: $(READY)  ## write docs/scaling.md from docs/results, of storage, bench and global
 	$(BIN)/python -m benchmarks.scaling
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships

@@ -142,6 +142,12 @@ def _takes_and_gives(card: Card) -> Iterator[str]:
         )
     else:
         given += f" The uncertainty is one number, {card.head.error:.4f} {card.target.units}."
+    if card.level:
+        terms = " and ".join(f"{term.slope:+.4f} for `{term.name}`" for term in card.level)
+        given += (
+            f" To the level of a place with a known soil it adds {terms}, {card.target.units} for"
+            " each standard deviation from the mean of the training."
+        )
     yield wrapped(given) + "\n"
 
 
@@ -156,8 +162,8 @@ def _learned_from(card: Card) -> Iterator[str]:
     )
     if any(member.left_out_stations for member in record.members):
         yield (
-            "Each network has left some stations out; its errors there have calibrated the"
-            " uncertainty.\n"
+            "Each network has left some stations out; its errors there have calibrated the level"
+            " and the\nuncertainty.\n"
         )
         yield (
             table(

@@ -39,11 +39,7 @@ def draw(run: Run, moment: datetime, site: Path, folder: Path) -> None:
     """
     settings = run.settings
     found = states(run, known_days(run), moment)
-    items = [
-        item
-        for day in store.published_days(settings.archive, settings.domain)
-        if (item := store.read_item(settings.archive, settings.domain, day))
-    ]
+    items = store.published_items(settings.archive, settings.domain)
     stale, after = touched(run, items[-1].chain_id)
     assessed = [known for item in items[-MAPS:] if (known := read_assessment(item.path))]
     shown = [

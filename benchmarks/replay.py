@@ -47,6 +47,7 @@ FIRST, LAST = date(2016, 4, 1), date(2016, 5, 31)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 SMOOTHING_DAYS = 31
 RECIPE = "replay"
+PICTURE = Path("docs/images/map.png")
 WORKERS = 2
 MIN_DAYS = 5
 """A cell is scored where SMAP saw it on at least so many of the days."""
@@ -96,6 +97,27 @@ def take_inputs(replayed: Path, folder: Path) -> None:
             path.unlink()
 
 
+def backfilled(site: Path, checkpoint: Path | None, days: Sequence[date]) -> Path:
+    """Publish days from a site's stored forcing; return the archive."""
+    settings = Settings(
+        work=site / "work",
+        archive=site / "archive",
+        checkpoint=checkpoint,
+        spin_up_days=(FIRST - SPIN_UP).days,
+    )
+    with open_run(settings) as run, local_cluster(settings, WORKERS) as crew:
+        backfill(run, days, "missing", crew, datetime.now(UTC))
+    return settings.archive
+
+
+def draw(folder: Path) -> None:
+    """Publish the last day with the shipped checkpoint, and keep its picture for the README."""
+    site = folder / "shipped"
+    take_inputs(folder, site)
+    archive = backfilled(site, None, [LAST])
+    shutil.copy(map_path(archive, "conus", LAST).with_suffix(".png"), PICTURE)
+
+
 def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dict[str, float]]:
     """Train the recipe, and publish every day with it; return the archive, and what it cost."""
     began = time.perf_counter()
@@ -104,15 +126,8 @@ def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dic
     card = again / f"{RECIPE}.json"
     train(read_recipe(Path(RECIPE)), read_data(data), card, fits)
     trained = time.perf_counter()
-    settings = Settings(
-        work=again / "work",
-        archive=again / "archive",
-        checkpoint=card,
-        spin_up_days=(FIRST - SPIN_UP).days,
-    )
-    with open_run(settings) as run, local_cluster(settings, WORKERS) as crew:
-        backfill(run, DAYS, "missing", crew, datetime.now(UTC))
-    return settings.archive, {
+    archive = backfilled(again, card, DAYS)
+    return archive, {
         "minutes_of_training": (trained - began) / 60,
         "minutes_of_backfill": (time.perf_counter() - trained) / 60,
     }
@@ -232,6 +247,7 @@ def main() -> None:
         "median over cells": table,
     }
     keep(result, "replay")
+    draw(arguments.folder)
 
 
 if __name__ == "__main__":

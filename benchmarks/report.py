@@ -242,8 +242,8 @@ def idle_tables(idle: dict[str, Any]) -> dict[str, Any]:
         "idle_table": table(
             ("a scheduled run with", "s", "s of its own processors"),
             (
-                (what, f"{idle[f'{what}, s']:.1f}", f"{idle[f'{what}, s of processors']:.1f}")
-                for what in ("nothing to do", "one new day")
+                (what, *(f"{idle['seconds'][what][of]:.1f}" for of in ("clock", "processors")))
+                for what in ("nothing to do", "one new day", "the same by its date")
             ),
         ),
         "idle_requests": ", ".join(

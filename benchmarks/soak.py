@@ -283,25 +283,19 @@ def compare(folder: Path, days: Sequence[date], report: Report) -> None:
         report.gaps = sum(state.accepted for state in states(run, days, now))
     ours, theirs = (contents(each.archive, each.domain) for each in (settings, fresh))
     report.published = len(ours)
-    report.remade = sum(
-        item.revision - 1
-        for day in ours
-        if (item := store.read_item(settings.archive, settings.domain, day))
-    )
+    items = store.published_items(settings.archive, settings.domain)
+    report.remade = sum(item.revision - 1 for item in items)
     report.differing = [str(day) for day in days if ours.get(day) != theirs.get(day)]
 
 
 def contents(archive: Path, domain: str) -> dict[date, Any]:
     """Return what makes each published file the file that it is."""
     found = {}
-    for day in store.published_days(archive, domain):
-        item = store.read_item(archive, domain, day)
-        if item is None:
-            raise MsmError(f"{day} is published without a STAC item.")
+    for item in store.published_items(archive, domain):
         with xr.open_dataset(item.path, mask_and_scale=False) as made:
             there = [layer.name for layer in LAYERS if layer.name in made]
             layers = {name: made[name].values.tobytes() for name in there}
-            found[day] = made.attrs["fingerprint"], layers
+            found[item.day] = made.attrs["fingerprint"], layers
     return found
 
 

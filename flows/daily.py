@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
@@ -17,7 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from flows.alert import TOLD
 from flows.report import address, report
 from flows.retries import TRIED_AGAIN
+from msm.archive import store
+from msm.archive.assessment import read_assessment
+from msm.errors import MsmError
 from msm.model.current import card_in_use
+from msm.pipeline.assess import later
 from msm.pipeline.chains import open_chain
 from msm.pipeline.daily import bring_to
 from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
@@ -67,18 +70,30 @@ def publish_day(day: date, domain: str, checkpoint: Path | None, now: datetime) 
         return publish(run, open_chain(run, day), day, now).path
 
 
+@task(
+    task_run_name="assess {day}",
+    cache_policy=NO_CACHE,
+    **TRIED_AGAIN,
+)
+def assess_day(day: date, domain: str, checkpoint: Path | None) -> None:
+    """Hold the day's map against that day's SMAP, where there is one, and other years."""
+    with open_run(read_settings(domain=domain, checkpoint=checkpoint)) as run:
+        later(run, [day])
+
+
 @task(task_run_name="report {day}", cache_policy=NO_CACHE)
-def report_day(day: date, domain: str, path: Path) -> dict[str, Any]:
-    """Leave the map and its statistics as artifacts of the run."""
+def report_day(day: date, domain: str) -> None:
+    """Leave the map and how good it looks as artifacts of the run."""
     settings = read_settings(domain=domain)
-    with open_run(settings) as run:
-        text, statistics = report(run, day, path)
+    published = store.read_item(settings.archive, domain, day)
+    if published is None:
+        raise MsmError(f"{day} is not published for {domain}: run msm daily --date {day}.")
+    text = report(settings, published, read_assessment(published.path))
     key = f"msm-{domain.partition(':')[0]}"
-    create_markdown_artifact(text, key=f"{key}-statistics", description=f"Map of {day}")
+    create_markdown_artifact(text, key=f"{key}-quality", description=f"Map of {day}")
     create_image_artifact(
-        address(settings, path.with_suffix(".png")), key=f"{key}-map", description=f"Map of {day}"
+        address(settings, published.picture), key=f"{key}-map", description=f"Map of {day}"
     )
-    return statistics
 
 
 @task(
@@ -131,7 +146,8 @@ def daily(day: date | None = None, domain: str = "conus") -> list[Path]:
     for other in advance_to(day, domain, checkpoint):
         publish_day(other, domain, checkpoint, now)
     path = publish_day(day, domain, checkpoint, now)
-    report_day(day, domain, path)
+    assess_day(day, domain, checkpoint)
+    report_day(day, domain)
     return [path]
 
 
@@ -145,7 +161,6 @@ def _window(domain: str, checkpoint: Path | None, moment: datetime) -> list[Path
         description=f"Days up to {watched.last}",
     )
     if watched.published:
-        newest = watched.published[-1]
-        report_day(newest.day, domain, newest.path)
+        report_day(watched.published[-1].day, domain)
     watched.raise_alarms()
     return [done.path for done in watched.published]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
-from msm.pipeline.compare import compare
-from msm.pipeline.run import Run
+from msm.archive.assessment import Assessment
+from msm.archive.catalogue import Record
 from msm.settings import Settings
 
 
@@ -22,37 +17,27 @@ def address(settings: Settings, path: Path) -> str:
     return f"{settings.archive_url.rstrip('/')}/{path.relative_to(settings.archive).as_posix()}"
 
 
-def report(run: Run, day: date, path: Path) -> tuple[str, dict[str, Any]]:
-    """Describe a published map.
-
-    Returns
-    -------
-    text
-        Markdown.
-    statistics
-        The numbers in it, for machines.
-    """
-    with xr.open_dataset(path) as published:
-        soil_moisture = run.domain.from_map(published.soil_moisture.values[0])
-        flags = run.domain.from_map(published.quality_flag.values[0])
-        status = published.attrs["status"]
-    there = soil_moisture[np.isfinite(soil_moisture)]
-    statistics: dict[str, Any] = {
-        "cells": int(there.size),
-        "mean": float(there.mean()),
-        "p05": float(np.quantile(there, 0.05)),
-        "p95": float(np.quantile(there, 0.95)),
-        "unflagged": float(np.mean(flags == 0)),
-        **{
-            f"smap_{name}": value
-            for name, value in asdict(compare(run, day, soil_moisture)).items()
-        },
-    }
-    rows = "\n".join(f"| {name} | {_shown(value)} |" for name, value in statistics.items())
-    url = address(run.settings, path)
-    text = f"# {day}, {status}\n\n[{path.name}]({url})\n\n| | |\n|---|---|\n{rows}\n"
-    return text, statistics
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def report(settings: Settings, published: Record, assessed: Assessment | None) -> str:
+    """Describe a published map, in Markdown."""
+    told: dict[str, Any] = {"revision": published.revision, "checkpoint": published.checkpoint}
+    if assessed:
+        told |= {
+            "verdict": ", ".join([assessed.verdict, *assessed.exceeded]),
+            "cells with a value": f"{assessed.valid_fraction:.1%}",
+            "of these without a flag": f"{assessed.unflagged:.1%}",
+            "mean, m3 m-3": None if assessed.mean is None else f"{assessed.mean:.4f}",
+            "SMAP": assessed.satellite_granule,
+        }
+        beside = {"SMAP": assessed.satellite, "the day before": assessed.yesterday}
+        told |= {
+            f"minus {name}": f"bias {found.bias:+.4f}, ubRMSE {found.ubrmse:.4f} m3 m-3"
+            f" over {found.cells} cells"
+            for name, found in beside.items()
+            if found
+        }
+    rows = "\n".join(f"| {name} | {value} |" for name, value in told.items())
+    url = address(settings, published.path)
+    return (
+        f"# {published.day}, {published.status}\n\n[{published.path.name}]({url})\n\n"
+        f"| | |\n|---|---|\n{rows}\n"
+    )

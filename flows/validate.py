@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -34,7 +33,7 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     domain
         `conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`.
     days
-        Days up to the newest known.
+        Days up to the newest known whose files are checked.
 
     Returns
     -------
@@ -43,16 +42,19 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     """
     now = datetime.now(UTC)
     with open_run(read_settings(domain=domain)) as run:
-        newest = known_days(run)[-days:]
-        found = states(run, newest, now)
-        examined = [finding for finding in examine(run, now) if finding.verdict != Verdict.good]
-        archive = run.settings.archive
+        found = states(run, known_days(run), now)
         wrong = {str(state.day): state.note for state in found if state.alarms}
-        for state in found:
-            path: Path = map_path(archive, run.domain.name, state.day)
+        newest = found[-days:]
+        for state in newest:
+            path = map_path(run.settings.archive, run.domain.name, state.day)
             if path.is_file() and (problems := check(path)):
                 wrong[str(state.day)] = " ".join(problems)
-    wrong |= {finding.subject: f"{finding.what} {finding.remedy}" for finding in examined}
+        # Days were told one by one.
+        wrong |= {
+            finding.subject: f"{finding.what} {finding.remedy}"
+            for finding in examine(run, now)
+            if finding.verdict != Verdict.good and finding.subject != "days"
+        }
     rows = "\n".join(f"| {subject} | {what} |" for subject, what in wrong.items())
     create_markdown_artifact(
         f"# {len(newest)} days, {len(wrong)} things need attention\n"

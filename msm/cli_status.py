@@ -56,11 +56,7 @@ def status(
     with open_run(read_settings(domain=domain)) as run:
         settings = run.settings
         found = states(run, known_days(run), now)
-        records = [
-            record
-            for day in store.published_days(settings.archive, settings.domain)
-            if (record := store.read_item(settings.archive, settings.domain, day))
-        ]
+        records = store.published_items(settings.archive, settings.domain)
         stale, after = touched(run, records[-1].chain_id) if records else ({}, [])
     assessed = [known for record in records if (known := read_assessment(record.path))]
     if as_json:

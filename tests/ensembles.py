@@ -28,7 +28,10 @@ Stated = dict[str, Any]
 
 
 def ensemble_of(card: Card, members: int = 3, hidden_size: int = 16) -> Checkpoint:
-    """Give a card optional inputs, two heads that know their error, and random networks."""
+    """Give a card optional inputs, two heads that know their error, and random networks.
+
+    What is known of the places adds to their level.
+    """
     stated = card.model_dump()
     for kind, inputs in OPTIONAL.items():
         stated[kind] += _optional(inputs)
@@ -41,6 +44,10 @@ def ensemble_of(card: Card, members: int = 3, hidden_size: int = 16) -> Checkpoi
         "published": "ground",
         "members": members,
         "hidden_size": hidden_size,
+        "level": (
+            {"name": "sand", "slope": -0.02},
+            {"name": "vegetation_water_content", "slope": 0.01},
+        ),
         "uncertainty": {"aleatoric": 0.7, "epistemic": 1.5},
     }
     return _random(stated)

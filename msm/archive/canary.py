@@ -14,7 +14,7 @@ import numpy as np
 import requests
 import xarray as xr
 
-from msm.archive.catalogue import CATALOG, COLLECTION, LATEST
+from msm.archive.catalogue import CATALOG, COLLECTION, FRESHNESS, LATEST
 from msm.archive.naming import domain_label
 from msm.errors import MsmError
 
@@ -81,7 +81,7 @@ def look(root: str, domain: str, now: datetime, timeout: float = 60.0) -> Seen:
             "cache between holds an old one."
         )
     valid = _opened(content, latest["day"], archive.at(path))
-    _refuse_overdue(archive.document(f"{label}/freshness.json", optional=True), now)
+    _refuse_overdue(archive.document(f"{label}/{FRESHNESS}", optional=True), now)
     return Seen(
         day=date.fromisoformat(latest["day"]),
         status=latest["status"],

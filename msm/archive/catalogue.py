@@ -23,6 +23,7 @@ from msm.durable import locked, replacing
 from msm.errors import MsmError
 
 LATEST = "latest.json"
+FRESHNESS = "freshness.json"
 CHANGES = "changes.jsonl"
 COLLECTION = "collection.json"
 CATALOG = "catalog.json"

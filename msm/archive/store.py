@@ -161,6 +161,12 @@ def read_item(archive: Path, domain_name: str, day: date) -> Record | None:
     return read_record(item) if item.is_file() else None
 
 
+def published_items(archive: Path, domain_name: str) -> list[Record]:
+    """Read the STAC items of all days that are published, oldest first."""
+    days = published_days(archive, domain_name)
+    return [item for day in days if (item := read_item(archive, domain_name, day))]
+
+
 def fingerprint_of(archive: Path, domain_name: str, day: date) -> str | None:
     """Read the fingerprint of a published day from its file, None where there is none."""
     path = map_path(archive, domain_name, day)

@@ -135,6 +135,16 @@ class Head(_Frozen):
         return 2 if self.error is None else 1
 
 
+class LevelTerm(_Frozen):
+    """What a static attribute tells of the level of a place beyond what the networks learned."""
+
+    name: str
+    """One of the static inputs."""
+    slope: float
+    """What one of its standard deviations adds to the soil moisture, m3 m-3; nothing where it is
+    missing."""
+
+
 class Uncertainty(_Frozen):
     """Calibration: factors on the two standard deviations that are published."""
 
@@ -212,6 +222,8 @@ class Card(_Frozen):
     """Networks of the ensemble: equal in shape, each with weights and a state of its own."""
     hidden_size: int
     """Units of each member."""
+    level: tuple[LevelTerm, ...] = Field(default=(), exclude_if=lambda given: not given)
+    """Calibration of the level of places. Left out where there is none, as `retrievals` is."""
     uncertainty: Uncertainty = Uncertainty()
     weights_sha256: str
     """SHA-256 (hex) of the safetensors file."""
@@ -261,6 +273,14 @@ class Card(_Frozen):
                 f"the published head {self.published!r} is not one of the heads"
                 f" ({', '.join(names) or 'none'})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _known_level(self) -> Self:
+        names = {spec.name for spec in self.statics}
+        for term in self.level:
+            if term.name not in names:
+                raise ValueError(f"level: {term.name!r} is not one of the static inputs")
         return self
 
     @model_validator(mode="after")

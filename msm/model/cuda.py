@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
+from msm.model.level import offsets, shift_
 from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import State
@@ -97,13 +98,15 @@ class Resident:
         device: torch.device,
         precision: Precision,
     ) -> None:
-        card, dtype = checkpoint.card, getattr(torch, precision)
+        self.card = card = checkpoint.card
+        dtype = getattr(torch, precision)
         self.scaling = Scaling(card, device)
         self.members = [
             _Member(checkpoint.member(number), card, device, dtype)
             for number in range(card.members)
         ]
         self.statics = torch.tensor(statics, device=device)
+        self.offset = offsets(card, self.statics)
         self.h, self.c = (torch.tensor(part, device=device) for part in (state.h, state.c))
 
     @torch.inference_mode()
@@ -120,7 +123,9 @@ class Resident:
                 own = cells, slice(number * size, (number + 1) * size)
                 said, h[own], c[own] = member(x, self.h[own], self.c[own])
                 outputs.append(said.T)
-            prediction[:, cells] = self.scaling.prediction_(torch.stack(outputs, dim=1))
+            predicted = self.scaling.prediction_(torch.stack(outputs, dim=1))
+            shift_(predicted[0], self.offset[cells], self.card)
+            prediction[:, cells] = predicted
         self.h, self.c = h, c
         return prediction
 

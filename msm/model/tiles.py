@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from msm.model.checkpoint import Checkpoint
+from msm.model.level import offsets, shift_
 from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import TILE, State
@@ -43,7 +44,7 @@ class Weights:
     """A checkpoint's weights, laid out for the products of a tile."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        card = checkpoint.card
+        self.card = card = checkpoint.card
         numbers = range(card.members)
         self.members = [Member(checkpoint.member(n), card.published_outputs) for n in numbers]
         self.scaling = Scaling(card, torch.device("cpu"))
@@ -91,6 +92,7 @@ class _Day:
         self.weights = weights
         inputs = [torch.from_numpy(forcing), torch.from_numpy(statics)]
         self.x = weights.scaling.channels_(torch.cat(inputs, dim=1))
+        self.offset = offsets(weights.card, inputs[1])
         self.prediction = torch.from_numpy(prediction)
         self.size = state.hidden_size // len(weights.members)
         whole = (torch.from_numpy(part) for part in (state.h, state.c, after.h, after.c))
@@ -135,4 +137,6 @@ class _Day:
                     torch.mv(hidden, weight, out=output).add_(bias)
                 h_after[cells] = hidden[:n]
                 c_after[cells] = c[:n]
-            self.prediction[:, cells] = scaling.prediction_(outputs)[:, :n]
+            predicted = scaling.prediction_(outputs)[:, :n]
+            shift_(predicted[0], self.offset[cells], self.weights.card)
+            self.prediction[:, cells] = predicted

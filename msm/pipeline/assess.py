@@ -15,9 +15,9 @@ from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
 from msm.inputs.granule import GranuleFile
-from msm.pipeline.compare import recommended
+from msm.inputs.smap_l3 import good
 from msm.pipeline.inputs import stored_statics
-from msm.pipeline.retrievals import offered_days
+from msm.pipeline.retrievals import SATELLITE, offered_days
 from msm.pipeline.run import Run
 from msm.statics import VEGETATION
 
@@ -105,7 +105,7 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
 
 def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str, object]:
     """Hold a map against the retrievals of recommended quality of the 6 am half-orbits."""
-    seen = recommended(run, file)
+    seen = _recommended(run, file)
     water = stored_statics(run).fields[VEGETATION]
     by_vegetation: dict[str, Beside] = {}
     for name, (low, high) in VEGETATION_CLASSES.items():
@@ -117,6 +117,15 @@ def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str,
         "satellite_granule": file.granule.name,
         "by_vegetation": by_vegetation,
     }
+
+
+def _recommended(run: Run, file: GranuleFile) -> Float32:
+    """Read the retrievals of recommended quality on the cells, 6 am half-orbits; NaN elsewhere."""
+    window = run.domain.window.slices
+    reading = run.readers.submit(SATELLITE, file.path, window=window).result()
+    retrieved = run.domain.from_map(reading.fields["soil_moisture_am"])
+    taken = run.domain.from_map(good(reading, "_am", "recommended"))
+    return np.where(taken, retrieved, np.float32(np.nan))
 
 
 def _other_years(run: Run, day: date, values: Float32) -> Beside | None:

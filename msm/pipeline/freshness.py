@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive import store
+from msm.archive.catalogue import FRESHNESS
 from msm.archive.naming import domain_folder
 from msm.durable import replacing
 from msm.inputs.tiers import due_moment
 from msm.pipeline.days import DayState, State
 from msm.pipeline.run import Run
-
-FRESHNESS = "freshness.json"
 
 
 def put_freshness(

@@ -4,26 +4,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from msm.model.card import Uncertainty
+from msm.model.card import Card, LevelTerm, Uncertainty
 from msm.model.checkpoint import Checkpoint
-from msm.training.hindcast import outputs
+from msm.training.hindcast import level_of, outputs
 from msm.training.stations import Stations
 
-LEVEL = 0.9
-"""Coverage that the published uncertainty is to have."""
+COVERAGE = 0.9
+"""What the published uncertainty is to hold."""
+STATIONS_A_TERM = 10
+"""Fewer stations tell nothing of the level that would hold elsewhere."""
+
+Floats = npt.NDArray[np.floating]
 
 
-def calibrated(
-    checkpoint: Checkpoint, ground: Stations, left_out: npt.NDArray[np.intp]
-) -> Uncertainty:
-    """Find the factor on the aleatoric part with which 90 % of the errors are inside 90 %.
+def calibrated(checkpoint: Checkpoint, ground: Stations, left_out: npt.NDArray[np.intp]) -> Card:
+    """Find what the static attributes add to the level of a place, and how wide errors are.
 
     At a station, one member has never seen it: its error there is that of a single network at an
-    unseen place. The mean of M members errs less, by the part of the variance between them that
-    averages out. With v that variance, a single error has the variance a^2 s^2 + v + v (M - 1) / M
-    where the mean's is a^2 s^2 + v, which is what the product states with a factor of 1 on the
-    spread; s is the standard deviation that the network expects. The factor a is chosen by
-    bisection over all days of all stations.
+    unseen place.
 
     Parameters
     ----------
@@ -33,17 +31,63 @@ def calibrated(
         Those that it learned from.
     left_out : ndarray of int, shape (n_station,)
         The member that has not seen each.
+
+    Returns
+    -------
+    Card
+        That of the checkpoint with `level` and `uncertainty`.
     """
     card = checkpoint.card
     said = outputs(checkpoint, ground)[..., card.published_outputs].numpy()
     mean = said[..., 0] * card.head.std + card.head.mean
     each = np.arange(ground.n_cell)
     error = mean[left_out, each] - ground.target
+    card = card.model_copy(update={"level": _level(card, ground, error)})
+    error += level_of(card, ground).numpy()
     expected = np.exp(said[left_out, each, :, 1]) * card.head.std**2
-    between = mean.var(axis=0, ddof=1) * (2 * card.members - 1) / card.members
+    between = mean.var(axis=0, ddof=1)
+    factor = _factor(error, expected, between, card.members)
+    return card.model_copy(update={"uncertainty": Uncertainty(aleatoric=factor)})
+
+
+def _level(card: Card, ground: Stations, error: Floats) -> tuple[LevelTerm, ...]:
+    """Regress the mean error of stations on their static attributes, by least squares.
+
+    The constant of the regression is not kept: a place whose attributes are not known would have
+    to have it too.
+    """
+    known = np.isfinite(error).any(axis=1)
+    columns = {}
+    for spec in card.statics:
+        values = ground.statics[spec.name].astype(np.float64)
+        # What only the satellite's cells have tells nothing here.
+        if np.isfinite(values).any():
+            values = np.log1p(values) if spec.transform == "log1p" else values
+            columns[spec.name] = (values - spec.mean) / spec.std
+            known &= np.isfinite(values)
+    if not columns or known.sum() < STATIONS_A_TERM * len(columns):
+        return ()
+    lacking = -np.nanmean(error[known], axis=1, dtype=np.float64)
+    design = np.stack([*columns.values(), np.ones(ground.n_cell)], axis=1)[known]
+    *slopes, _ = np.linalg.lstsq(design, lacking, rcond=None)[0].tolist()
+    return tuple(
+        LevelTerm(name=name, slope=slope) for name, slope in zip(columns, slopes, strict=True)
+    )
+
+
+def _factor(error: Floats, expected: Floats, between: Floats, members: int) -> float:
+    """Find the factor on the aleatoric part with which 90 % of the errors are inside 90 %.
+
+    The mean of M members errs less than one of them, by the part of the variance between them that
+    averages out. With v that variance, a single error has the variance a^2 s^2 + v + v (M - 1) / M
+    where the mean's is a^2 s^2 + v, which is what the product states with a factor of 1 on the
+    spread; s is the standard deviation that the network expects. The factor a is chosen by
+    bisection over all days of all stations.
+    """
+    between = between * (2 * members - 1) / members
     there = np.isfinite(error)
     squared, expected, between = (values[there] for values in (error**2, expected, between))
-    width = ndtri((1 + LEVEL) / 2) ** 2
+    width = ndtri((1 + COVERAGE) / 2) ** 2
 
     def coverage(factor: float) -> float:
         return float((squared <= width * (factor**2 * expected + between)).mean())
@@ -51,5 +95,5 @@ def calibrated(
     low, high = 0.01, 20.0
     for _ in range(40):
         middle = np.sqrt(low * high)
-        low, high = (middle, high) if coverage(middle) < LEVEL else (low, middle)
-    return Uncertainty(aleatoric=float(high))
+        low, high = (middle, high) if coverage(middle) < COVERAGE else (low, middle)
+    return float(high)

@@ -14,6 +14,7 @@ from msm.durable import replacing
 from msm.model.checkpoint import Checkpoint
 from msm.training.data import Data
 from msm.training.ensemble import plan
+from msm.training.fits import CODE as CODE_OF_FITS
 from msm.training.fits import code_sha256, fit_all
 from msm.training.hindcast import hindcast
 from msm.training.metrics import Days, within
@@ -23,6 +24,13 @@ from msm.training.samples import Samples
 from msm.training.scores import evaluation
 from msm.training.split import Split
 from msm.training.stations import Stations
+
+CODE = (
+    *CODE_OF_FITS,
+    "model/level.py",
+    *(f"training/{name}.py" for name in ("calibration", "hindcast", "metrics", "scores")),
+)
+"""Files of the package that a result depends on."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,20 +114,22 @@ def crossval(
     """
     tested, fitted = tested_places(data, split), checkpoints(recipe, data, split, folder, workers)
     soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
-    factors = {}
+    factors, level = {}, {}
     for part, checkpoint in fitted:
         found = hindcast(checkpoint, tested.at(part.held_out))
         soil_moisture[part.held_out] = found.soil_moisture
         uncertainty[part.held_out] = found.uncertainty
         factors[part.name] = checkpoint.card.uncertainty.aleatoric
+        level[part.name] = {term.name: term.slope for term in checkpoint.card.level}
     held_out = [part for part, _ in fitted]
     predicted = as_predicted(tested, held_out, split, soil_moisture, uncertainty)
     return predicted, score(predicted, split) | {
         "recipe": recipe.recipe.name,
         "recipe_sha256": recipe.sha256,
         "data_sha256": data.sha256,
-        "code_sha256": code_sha256(),
+        "code_sha256": code_sha256(CODE),
         "aleatoric_factor": factors,
+        "level": level,
     }
 
 

@@ -74,9 +74,7 @@ class Plan:
         checkpoint = make_checkpoint(self.card, named)
         if self.ground is None or self.card.members == 1 or self.card.published != "ground":
             return checkpoint
-        factors = calibrated(checkpoint, self.ground, self.left_out)
-        card = checkpoint.card.model_copy(update={"uncertainty": factors})
-        return make_checkpoint(card, named)
+        return make_checkpoint(calibrated(checkpoint, self.ground, self.left_out), named)
 
     def _streams_of(self, member: int) -> dict[Measurement, Stream]:
         streams = dict(self.streams)

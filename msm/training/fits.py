@@ -53,10 +53,10 @@ class Job:
         return whole.hexdigest()
 
 
-def code_sha256() -> str:
-    """Return the SHA-256 (hex) of the code that a fit depends on."""
+def code_sha256(names: Sequence[str] = CODE) -> str:
+    """Return the SHA-256 (hex) of files of the package: by default those a fit depends on."""
     package = ROOM.parent
-    return hashlib.sha256(b"".join((package / name).read_bytes() for name in CODE)).hexdigest()
+    return hashlib.sha256(b"".join((package / name).read_bytes() for name in names)).hexdigest()
 
 
 def fit_all(jobs: Sequence[Job], folder: Path, workers: int | None = None) -> list[Weights]:

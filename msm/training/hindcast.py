@@ -9,6 +9,7 @@ from torch import Tensor
 
 from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
+from msm.model.level import offsets, shift_
 from msm.model.network import network_of
 from msm.model.scaling import Scaling
 from msm.training.data import prepared
@@ -54,9 +55,17 @@ def hindcast(checkpoint: Checkpoint, samples: Samples, published: str | None = N
         .permute(2, 0, 1)
         .contiguous()
     )
-    fields = Scaling(card, flat.device).prediction_(flat)
-    shape = samples.target.shape
-    return Hindcast(*(field.reshape(shape).numpy() for field in fields))
+    fields = Scaling(card, flat.device).prediction_(flat).reshape(3, *samples.target.shape)
+    shift_(fields[0], level_of(card, samples), card)
+    return Hindcast(*(field.numpy() for field in fields))
+
+
+def level_of(card: Card, samples: Samples) -> Tensor:
+    """Return what the card adds to each place, m3 m-3, shape (n_cell, 1)."""
+    statics = torch.zeros(samples.n_cell, len(card.statics))
+    for column, spec in enumerate(card.statics):
+        statics[:, column] = torch.from_numpy(samples.statics[spec.name])
+    return offsets(card, statics)[:, None]
 
 
 def with_inputs(samples: S, card: Card) -> S:

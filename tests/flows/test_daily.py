@@ -51,13 +51,14 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
     assert set(runs) == {"COMPLETED", "SCHEDULED"}
     tasks = prefect_server.ask("task_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
     assert {run["state_type"] for run in tasks} == {"COMPLETED"}
-    assert {run["name"].split()[0] for run in tasks} == {"fetch", "advance", "publish", "report"}
+    steps = {run["name"].split()[0] for run in tasks}
+    assert steps == {"fetch", "advance", "publish", "assess", "report"}
     due = datetime.fromisoformat(runs["SCHEDULED"]["expected_start_time"])
     assert (due.hour, due.minute, due.utcoffset()) == (14, 30, timedelta(0))
 
     artifacts = {found["key"]: found["data"] for found in prefect_server.ask("artifacts/filter")}
-    assert f"# {DAY}, final" in artifacts["msm-box-statistics"]
-    assert "smap_granule | SMAP_L3_SM_P_E_20160603" in artifacts["msm-box-statistics"]
+    assert f"# {DAY}, final" in artifacts["msm-box-quality"]
+    assert "SMAP | SMAP_L3_SM_P_E_20160603" in artifacts["msm-box-quality"]
     address = f"https://maps.example.org/sm/{record.picture.relative_to(archive).as_posix()}"
     assert artifacts["msm-box-map"] == address
 

@@ -47,8 +47,13 @@ def by_torch(checkpoint: Checkpoint, forcing, statics, state: State):
         spread = head.error or head.std * np.exp(said[:, place + 1] / 2)
         variance.append(np.broadcast_to(spread, len(x)) ** 2)
         states.append([part[0].numpy() for part in after])
+    slopes = {term.name: term.slope for term in card.level}
+    level = sum(
+        slopes.get(spec.name, 0.0) * channel
+        for spec, channel in zip(card.inputs, channels, strict=True)
+    )
     fields = (
-        np.mean(moisture, axis=0),
+        np.clip(np.mean(moisture, axis=0) + level, 0.0, 0.6),
         card.uncertainty.aleatoric * np.sqrt(np.mean(variance, axis=0)),
         card.uncertainty.epistemic * np.std(moisture, axis=0, ddof=1)
         if card.members > 1

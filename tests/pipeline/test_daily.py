@@ -11,10 +11,11 @@ import pytest
 import xarray as xr
 
 from msm.archive import netcdf
+from msm.archive.assessment import read_assessment
 from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
-from msm.pipeline.compare import compare
+from msm.pipeline.assess import later
 from msm.pipeline.daily import daily
 from msm.pipeline.inputs import stored_forcing
 from msm.pipeline.run import Run
@@ -96,15 +97,17 @@ def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, mak
 
 @pytest.mark.fault("SMAP missing")
 def test_a_missing_retrieval_never_stops_a_map(online, fresh_sandbox, make, readers):
+    granule = "SMAP_L3_SM_P_E_20160603_R19240_001.h5"
+    fresh_sandbox.withhold(granule)
     published = make(online)
-    fresh_sandbox.withhold("SMAP_L3_SM_P_E_20160603_R19240_001.h5")
-    run = Run(online, readers)
-    soil_moisture = np.full(run.domain.n_cell, 0.2, np.float32)
-    assert compare(run, LAST, soil_moisture).granule is None
-    fresh_sandbox.reset()
-    seen = compare(run, LAST, soil_moisture)
     assert published.changed
-    assert seen.granule == "SMAP_L3_SM_P_E_20160603_R19240_001.h5"
+    run = Run(online, readers)
+    assert later(run, [LAST]) == []
+    assert read_assessment(published.path).satellite is None
+    fresh_sandbox.reset()
+    assert later(run, [LAST]) == [LAST]
+    seen = read_assessment(published.path)
+    assert (seen.satellite_granule, seen.satellite.cells > 0) == (granule, True)
 
 
 def test_stored_forcing_is_the_mean_of_its_hours(settings, cache, readers):

@@ -9,14 +9,13 @@ import pytest
 
 from msm.archive import store
 from msm.archive.assessment import read_assessment
-from msm.archive.catalogue import LATEST
+from msm.archive.catalogue import FRESHNESS, LATEST
 from msm.archive.naming import domain_folder, map_path
 from msm.errors import MsmError
 from msm.pipeline.backfill import backfill
 from msm.pipeline.crew import Alone
 from msm.pipeline.daily import daily
 from msm.pipeline.days import State, states, troubles
-from msm.pipeline.freshness import FRESHNESS
 from msm.pipeline.gather import IncompleteDayError
 from msm.pipeline.inputs import given
 from msm.pipeline.run import Run

@@ -11,6 +11,7 @@ import torch
 from benchmarks.accuracy import FOUND
 from msm.model.checkpoint import load_checkpoint
 from msm.model.network import network_of
+from msm.training.crossval import CODE
 from msm.training.data import Data, read_data
 from msm.training.evaluate import evaluate
 from msm.training.fit import channels
@@ -33,7 +34,7 @@ def test_its_recipe_is_the_one_that_was_cross_validated():
     assert CARD.training.recipe == recipe.text
     found = json.loads((ROOT / FOUND / f"{CARD.name}-folds.json").read_text())
     assert found["recipe_sha256"] == recipe.sha256
-    assert found["code_sha256"] == code_sha256()
+    assert found["code_sha256"] == code_sha256(CODE)
     assert found["data_sha256"][:12] in CARD.training.data
 
 
