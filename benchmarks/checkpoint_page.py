@@ -146,7 +146,8 @@ def _takes_and_gives(card: Card) -> Iterator[str]:
         terms = " and ".join(f"{term.slope:+.4f} for `{term.name}`" for term in card.level)
         given += (
             f" To the level of a place with a known soil it adds {terms}, {card.target.units} for"
-            " each standard deviation from the mean of the training."
+            " each standard deviation from the mean of the training; where that is not known, the"
+            f" networks' own error is multiplied by {factors.without_level:.3f} again."
         )
     yield wrapped(given) + "\n"
 

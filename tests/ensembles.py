@@ -48,7 +48,7 @@ def ensemble_of(card: Card, members: int = 3, hidden_size: int = 16) -> Checkpoi
             {"name": "sand", "slope": -0.02},
             {"name": "vegetation_water_content", "slope": 0.01},
         ),
-        "uncertainty": {"aleatoric": 0.7, "epistemic": 1.5},
+        "uncertainty": {"aleatoric": 0.7, "epistemic": 1.5, "without_level": 1.2},
     }
     return _random(stated)
 

@@ -141,22 +141,23 @@ class LevelTerm(_Frozen):
     name: str
     """One of the static inputs."""
     slope: float
-    """What one of its standard deviations adds to the soil moisture, m3 m-3; nothing where it is
-    missing."""
+    """What one of its standard deviations adds to the soil moisture, m3 m-3."""
 
 
 class Uncertainty(_Frozen):
-    """Calibration: factors on the two standard deviations that are published."""
+    """Calibration: factors on the standard deviations that are published."""
 
     aleatoric: float = 1.0
     """On that of the error which the networks expect of themselves."""
     epistemic: float = 1.0
     """On that between the members."""
+    without_level: float = Field(default=1.0, exclude_if=lambda given: given == 1.0)
+    """On the aleatoric one again, at places where a static attribute of the level is missing."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if not (self.aleatoric > 0 and self.epistemic > 0):
-            raise ValueError("uncertainty: both factors must be positive")
+        if not (self.aleatoric > 0 and self.epistemic > 0 and self.without_level > 0):
+            raise ValueError("uncertainty: all factors must be positive")
         return self
 
 
@@ -223,7 +224,8 @@ class Card(_Frozen):
     hidden_size: int
     """Units of each member."""
     level: tuple[LevelTerm, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """Calibration of the level of places. Left out where there is none, as `retrievals` is."""
+    """Added to the level of places where all of these are known. Left out where there is none, as
+    `retrievals` is."""
     uncertainty: Uncertainty = Uncertainty()
     weights_sha256: str
     """SHA-256 (hex) of the safetensors file."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
-from msm.model.level import offsets, shift_
+from msm.model.level import apply_, level
 from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import State
@@ -106,7 +106,7 @@ class Resident:
             for number in range(card.members)
         ]
         self.statics = torch.tensor(statics, device=device)
-        self.offset = offsets(card, self.statics)
+        self.level = level(card, self.statics)
         self.h, self.c = (torch.tensor(part, device=device) for part in (state.h, state.c))
 
     @torch.inference_mode()
@@ -124,7 +124,7 @@ class Resident:
                 said, h[own], c[own] = member(x, self.h[own], self.c[own])
                 outputs.append(said.T)
             predicted = self.scaling.prediction_(torch.stack(outputs, dim=1))
-            shift_(predicted[0], self.offset[cells], self.card)
+            apply_(self.level.at(cells), predicted, self.card)
             prediction[:, cells] = predicted
         self.h, self.c = h, c
         return prediction

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from msm.model.checkpoint import Checkpoint
-from msm.model.level import offsets, shift_
+from msm.model.level import apply_, level
 from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import TILE, State
@@ -92,7 +92,7 @@ class _Day:
         self.weights = weights
         inputs = [torch.from_numpy(forcing), torch.from_numpy(statics)]
         self.x = weights.scaling.channels_(torch.cat(inputs, dim=1))
-        self.offset = offsets(weights.card, inputs[1])
+        self.level = level(weights.card, inputs[1])
         self.prediction = torch.from_numpy(prediction)
         self.size = state.hidden_size // len(weights.members)
         whole = (torch.from_numpy(part) for part in (state.h, state.c, after.h, after.c))
@@ -138,5 +138,5 @@ class _Day:
                 h_after[cells] = hidden[:n]
                 c_after[cells] = c[:n]
             predicted = scaling.prediction_(outputs)[:, :n]
-            shift_(predicted[0], self.offset[cells], self.weights.card)
+            apply_(self.level.at(cells), predicted, self.weights.card)
             self.prediction[:, cells] = predicted

@@ -1,5 +1,7 @@
 """Calibrate an ensemble on the stations that its members have left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -37,17 +39,41 @@ def calibrated(checkpoint: Checkpoint, ground: Stations, left_out: npt.NDArray[n
     Card
         That of the checkpoint with `level` and `uncertainty`.
     """
-    card = checkpoint.card
-    said = outputs(checkpoint, ground)[..., card.published_outputs].numpy()
-    mean = said[..., 0] * card.head.std + card.head.mean
-    each = np.arange(ground.n_cell)
-    error = mean[left_out, each] - ground.target
-    card = card.model_copy(update={"level": _level(card, ground, error)})
-    error += level_of(card, ground).numpy()
-    expected = np.exp(said[left_out, each, :, 1]) * card.head.std**2
-    between = mean.var(axis=0, ddof=1)
-    factor = _factor(error, expected, between, card.members)
-    return card.model_copy(update={"uncertainty": Uncertainty(aleatoric=factor)})
+    first = _Errors(checkpoint, ground, left_out)
+    terms = _level(checkpoint.card, ground, first.error)
+    card = checkpoint.card.model_copy(update={"level": terms})
+    found = {"aleatoric": _factor(first, level_of(card, ground).offset.numpy())}
+    if terms:
+        missing = {term.name: np.full(ground.n_cell, np.nan, np.float32) for term in terms}
+        bare = replace(ground, statics=ground.statics | missing)
+        without = _factor(_Errors(checkpoint, bare, left_out), np.zeros(ground.n_cell))
+        found["without_level"] = without / found["aleatoric"]
+    return card.model_copy(update={"uncertainty": Uncertainty(**found)})
+
+
+class _Errors:
+    """What each member errs at the stations that it left out, and expects to, (n_station, n_day).
+
+    Attributes
+    ----------
+    error, expected : ndarray
+        Prediction minus truth, m3 m-3, and the variance that the member expects of it.
+    between : ndarray
+        Variance between the members.
+    members : int
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, ground: Stations, left_out: npt.NDArray[np.intp]
+    ) -> None:
+        card = checkpoint.card
+        said = outputs(checkpoint, ground)[..., card.published_outputs].numpy()
+        mean = said[..., 0] * card.head.std + card.head.mean
+        each = np.arange(ground.n_cell)
+        self.error = mean[left_out, each] - ground.target
+        self.expected = np.exp(said[left_out, each, :, 1]) * card.head.std**2
+        self.between = mean.var(axis=0, ddof=1)
+        self.members = card.members
 
 
 def _level(card: Card, ground: Stations, error: Floats) -> tuple[LevelTerm, ...]:
@@ -75,18 +101,19 @@ def _level(card: Card, ground: Stations, error: Floats) -> tuple[LevelTerm, ...]
     )
 
 
-def _factor(error: Floats, expected: Floats, between: Floats, members: int) -> float:
+def _factor(made: _Errors, offset: Floats) -> float:
     """Find the factor on the aleatoric part with which 90 % of the errors are inside 90 %.
 
     The mean of M members errs less than one of them, by the part of the variance between them that
     averages out. With v that variance, a single error has the variance a^2 s^2 + v + v (M - 1) / M
     where the mean's is a^2 s^2 + v, which is what the product states with a factor of 1 on the
     spread; s is the standard deviation that the network expects. The factor a is chosen by
-    bisection over all days of all stations.
+    bisection over all days of all stations, to whose predictions an offset is added.
     """
-    between = between * (2 * members - 1) / members
+    error = made.error + offset[:, None]
+    between = made.between * (2 * made.members - 1) / made.members
     there = np.isfinite(error)
-    squared, expected, between = (values[there] for values in (error**2, expected, between))
+    squared, expected, between = (values[there] for values in (error**2, made.expected, between))
     width = ndtri((1 + COVERAGE) / 2) ** 2
 
     def coverage(factor: float) -> float:

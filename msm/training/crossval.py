@@ -114,13 +114,17 @@ def crossval(
     """
     tested, fitted = tested_places(data, split), checkpoints(recipe, data, split, folder, workers)
     soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
-    factors, level = {}, {}
+    calibration = {}
     for part, checkpoint in fitted:
         found = hindcast(checkpoint, tested.at(part.held_out))
         soil_moisture[part.held_out] = found.soil_moisture
         uncertainty[part.held_out] = found.uncertainty
-        factors[part.name] = checkpoint.card.uncertainty.aleatoric
-        level[part.name] = {term.name: term.slope for term in checkpoint.card.level}
+        factors = checkpoint.card.uncertainty
+        calibration[part.name] = {
+            "aleatoric": factors.aleatoric,
+            "without_level": factors.without_level,
+            "level": {term.name: term.slope for term in checkpoint.card.level},
+        }
     held_out = [part for part, _ in fitted]
     predicted = as_predicted(tested, held_out, split, soil_moisture, uncertainty)
     return predicted, score(predicted, split) | {
@@ -128,8 +132,7 @@ def crossval(
         "recipe_sha256": recipe.sha256,
         "data_sha256": data.sha256,
         "code_sha256": code_sha256(CODE),
-        "aleatoric_factor": factors,
-        "level": level,
+        "calibration": calibration,
     }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
-from msm.model.level import offsets, shift_
+from msm.model.level import Level, apply_, level
 from msm.model.network import network_of
 from msm.model.scaling import Scaling
 from msm.training.data import prepared
@@ -56,16 +56,16 @@ def hindcast(checkpoint: Checkpoint, samples: Samples, published: str | None = N
         .contiguous()
     )
     fields = Scaling(card, flat.device).prediction_(flat).reshape(3, *samples.target.shape)
-    shift_(fields[0], level_of(card, samples), card)
+    apply_(level_of(card, samples), fields, card)
     return Hindcast(*(field.numpy() for field in fields))
 
 
-def level_of(card: Card, samples: Samples) -> Tensor:
-    """Return what the card adds to each place, m3 m-3, shape (n_cell, 1)."""
+def level_of(card: Card, samples: Samples) -> Level:
+    """Return what the calibration of the level comes to at places."""
     statics = torch.zeros(samples.n_cell, len(card.statics))
     for column, spec in enumerate(card.statics):
         statics[:, column] = torch.from_numpy(samples.statics[spec.name])
-    return offsets(card, statics)[:, None]
+    return level(card, statics)
 
 
 def with_inputs(samples: S, card: Card) -> S:

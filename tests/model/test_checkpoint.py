@@ -106,7 +106,7 @@ def _shapes(network: SoilMoistureLSTM) -> dict[str, tuple[int, ...]]:
         ({"heads": [HEAD, HEAD]}, "a head is named twice"),
         ({"heads": []}, r"head 'satellite' is not one of the heads \(none\)"),
         ({"published": "ground"}, r"head 'ground' is not one of the heads \(satellite\)"),
-        ({"uncertainty__epistemic": 0.0}, "both factors must be positive"),
+        ({"uncertainty__epistemic": 0.0}, "all factors must be positive"),
         ({"members": 0}, "at least one member is needed, not 0"),
         ({"training__members": [MEMBER] * 2}, "2 of 1 members have a training record"),
         ({"hidden_size": 8}, "hidden size 8"),

@@ -6,29 +6,38 @@ from pydantic import ValidationError
 
 from msm.model.card import Card
 from msm.model.checkpoint import WEIGHTS, Checkpoint
-from msm.model.level import offsets, shift_
+from msm.model.level import Level, apply_, level
 
 
 def test_what_is_known_of_a_place_adds_to_its_level(ensemble: Checkpoint):
     """Sand is normalised as it is, the water in the vegetation as its logarithm."""
+    card = ensemble.card
     sand, water = (
-        next(spec for spec in ensemble.card.statics if spec.name == name)
+        next(spec for spec in card.statics if spec.name == name)
         for name in ("sand", "vegetation_water_content")
     )
     sandy, wet = sand.mean + 2 * sand.std, math.expm1(water.mean + water.std)
-    statics = torch.tensor([[sandy, wet], [sandy, math.nan], [math.nan, math.nan]])
-    expected = torch.tensor([-0.04 + 0.01, -0.04, 0.0])
-    torch.testing.assert_close(offsets(ensemble.card, statics), expected, atol=1e-6, rtol=0)
+    found = level(card, torch.tensor([[sandy, wet], [sandy, math.nan]]))
+    torch.testing.assert_close(found.offset, torch.tensor([-0.04 + 0.01, 0.0]), atol=1e-6, rtol=0)
+    assert found.widening.tolist() == pytest.approx([1.0, card.uncertainty.without_level])
 
 
-def test_a_shifted_level_stays_within_the_bounds(card: Card):
-    shifted = shift_(torch.tensor([0.01, 0.3, 0.59]), torch.tensor([-0.02, 0.02, 0.02]), card)
-    torch.testing.assert_close(shifted, torch.tensor([0.0, 0.32, 0.6]))
+def test_a_shifted_prediction_stays_within_the_bounds(card: Card):
+    prediction = torch.tensor([[0.01, 0.3, 0.59], [0.05, 0.05, 0.58], [0.02, 0.02, 0.02]])
+    found = Level(torch.tensor([-0.02, 0.02, 0.02]), torch.tensor([1.0, 1.2, 1.2]))
+    apply_(found, prediction, card)
+    expected = torch.tensor([[0.0, 0.32, 0.6], [0.05, 0.06, 0.6], [0.02, 0.02, 0.02]])
+    torch.testing.assert_close(prediction, expected)
 
 
-def test_a_card_without_a_level_adds_nothing_and_keeps_its_text(card: Card):
-    assert not offsets(card, torch.tensor([[0.9]])).any()
-    assert "level" not in card.model_dump(mode="json")
+def test_a_card_without_a_level_changes_nothing_and_keeps_its_text(card: Card):
+    prediction = torch.tensor([[0.1], [0.05], [0.02]])
+    before = prediction.clone()
+    apply_(level(card, torch.tensor([[0.9]])), prediction, card)
+    assert torch.equal(prediction, before)
+    stated = card.model_dump(mode="json")
+    assert "level" not in stated
+    assert "without_level" not in stated["uncertainty"]
     # Its hash names the chains that the first checkpoint has made.
     first = (WEIGHTS / "first.json").read_text()
     assert Card.model_validate_json(first).model_dump_json(indent=1) in first

@@ -48,13 +48,14 @@ def by_torch(checkpoint: Checkpoint, forcing, statics, state: State):
         variance.append(np.broadcast_to(spread, len(x)) ** 2)
         states.append([part[0].numpy() for part in after])
     slopes = {term.name: term.slope for term in card.level}
-    level = sum(
-        slopes.get(spec.name, 0.0) * channel
-        for spec, channel in zip(card.inputs, channels, strict=True)
-    )
+    of_level = [n for n, spec in enumerate(card.inputs) if spec.name in slopes]
+    known = np.isfinite(raw[:, of_level]).all(axis=1)
+    level = sum(slopes[card.inputs[n].name] * channels[n] for n in of_level)
     fields = (
-        np.clip(np.mean(moisture, axis=0) + level, 0.0, 0.6),
-        card.uncertainty.aleatoric * np.sqrt(np.mean(variance, axis=0)),
+        np.clip(np.mean(moisture, axis=0) + known * level, 0.0, 0.6),
+        np.where(known, 1.0, card.uncertainty.without_level)
+        * card.uncertainty.aleatoric
+        * np.sqrt(np.mean(variance, axis=0)),
         card.uncertainty.epistemic * np.std(moisture, axis=0, ddof=1)
         if card.members > 1
         else np.zeros(len(x)),

@@ -36,7 +36,7 @@ def test_unseen_stations_are_predicted_and_scored(tmp_path: Path):
     assert result["median"]["R"] > 0.9
     assert result["median_without_jumpers"]["R"] is not None
     assert {site["part"] for site in result["sites"]} == {"fold 1", "fold 2", "fold 3"}
-    assert result["aleatoric_factor"].keys() == {"fold 1", "fold 2", "fold 3"}
+    assert result["calibration"].keys() == {"fold 1", "fold 2", "fold 3"}
     assert (predicted.days[0], predicted.days[-1]) == (
         np.datetime64("2014-03-01"),
         np.datetime64("2015-12-31"),
