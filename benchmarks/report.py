@@ -309,7 +309,7 @@ def soak_tables(soak: dict[str, Any]) -> dict[str, Any]:
         "runs that were killed": soak["killed_runs"],
         "runs that failed": soak["failed_runs"],
         "maps published": soak["published"],
-        "maps made again": soak["remade"],
+        "revisions of maps, a provisional one made final among them": soak["remade"],
         "gaps, accepted": soak["gaps"],
         "maps that differ from those of a site without faults": len(soak["differing"]),
     }

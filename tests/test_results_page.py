@@ -1,0 +1,15 @@
+"""docs/results.md and docs/scaling.md are what their commands make of docs/results."""
+
+import pytest
+
+from benchmarks import report, scaling
+from benchmarks.results import FOUND
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    ("program", "command"), [(report, "make results"), (scaling, "make scaling")]
+)
+def test_a_committed_page_is_what_its_command_writes(program, command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert program.PAGE.read_text() == program.page(FOUND), f"run: {command}"
