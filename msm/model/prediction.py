@@ -13,7 +13,8 @@ class Prediction:
     Attributes
     ----------
     soil_moisture : ndarray of float32, shape (n_cell,)
-        Mean over the members, each within the physical bounds of the card.
+        Mean over the members, each within the physical bounds of the card, at the level of the
+        place (`msm.model.level`).
     aleatoric : ndarray of float32, shape (n_cell,)
         Standard deviation of the error that the members expect of themselves.
     epistemic : ndarray of float32, shape (n_cell,)
