@@ -1,7 +1,7 @@
 """Half a year in one go: `make backfill`, after `make replay`.
 
 The forcing of 2016-04-01..2016-09-30 is stored by one fetch from the sandbox, which replays real
-NLDAS-2 forcing, and `msm backfill` makes the maps of CONUS from the state of the replay's spin-up.
+NLDAS-2 forcing, and `msm backfill` makes the maps of CONUS after a spin-up of its own.
 They are compared with SMAP as the replay's are. Then a granule of one day is revised, and what
 follows from it is replayed.
 """

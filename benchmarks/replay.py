@@ -6,7 +6,7 @@ every granule goes. The published maps, averaged over the 16 cells of 9 km in ea
 are then compared with SMAP on the same cell-days as the baselines. The first checkpoint has seen
 SMAP of 2015-04-01..2016-03-31 and nothing of the days that are scored. A second one is trained on
 the same year as the recipe `replay` says, and publishes the same days from the same stored forcing
-by backfill.
+by backfill. The shipped one makes the last day, whose map the README shows.
 """
 
 from __future__ import annotations

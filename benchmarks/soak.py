@@ -291,11 +291,14 @@ def compare(folder: Path, days: Sequence[date], report: Report) -> None:
 def contents(archive: Path, domain: str) -> dict[date, Any]:
     """Return what makes each published file the file that it is."""
     found = {}
-    for item in store.published_items(archive, domain):
+    for day in store.published_days(archive, domain):
+        item = store.read_item(archive, domain, day)
+        if item is None:
+            raise MsmError(f"{day} is published without a STAC item.")
         with xr.open_dataset(item.path, mask_and_scale=False) as made:
             there = [layer.name for layer in LAYERS if layer.name in made]
             layers = {name: made[name].values.tobytes() for name in there}
-            found[item.day] = made.attrs["fingerprint"], layers
+            found[day] = made.attrs["fingerprint"], layers
     return found
 
 

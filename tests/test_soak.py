@@ -41,7 +41,7 @@ def test_ten_days_with_faults_leave_what_ten_days_without_leave(tmp_path):
     assert (report["published"], report["gaps"]) == (23, 1)
     assert report["killed_runs"] > 0
     assert report["remade"] > 0
-    assert set(report["events"]) >= {"late", "lost", "revised", "killed"}
+    assert set(report["events"]) >= {"late", "lost", "revised", "touched", "killed"}
     assert set(report["events"]) & set(SERVER_FAULTS)
     pictures = tmp_path / "images" / "operations"
     for command in ("status", "quality", "doctor"):
