@@ -52,54 +52,54 @@ $(PEERS): benchmarks/peers.txt | $(READY)
 	-$(BIN)/python -m pip install --no-deps --target $(@D) -r benchmarks/peers.txt && touch $@
 
 replay: $(READY)  ## publish two months from real input and compare with SMAP
-	$(BIN)/python -m benchmarks.replay
+	$(BIN)/python -m benchmarks.skill.replay
 
 bench: $(READY) $(PEERS)  ## measure reading, regridding, the network, training and one day against their peers and floors
-	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.speed.bench
 
 second: $(READY)  ## make a week of the replay from the second source and compare (after replay)
-	$(BIN)/python -m benchmarks.second_source
+	$(BIN)/python -m benchmarks.skill.second_source
 
 backfill: $(READY)  ## make half a year in one go, revise a day and replay it (after replay)
-	$(BIN)/python -m benchmarks.backfill
+	$(BIN)/python -m benchmarks.speed.backfill
 
 global: $(READY)  ## make one global day, and measure what a day costs against its cells
-	$(BIN)/python -m benchmarks.global_day
+	$(BIN)/python -m benchmarks.speed.global_day
 
 memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
-	$(BIN)/python -m benchmarks.carried_state
+	$(BIN)/python -m benchmarks.skill.carried_state
 
 results: $(READY)  ## write docs/results.md from docs/results, where the programs keep what they measured
-	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m docs_tools.results_page
 
 accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run goes on
-	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.skill.accuracy
 	$(MAKE) accuracy-page
 
 serving: $(READY)  ## predict the stations as the product serves them, beside their own gauges (after replay)
-	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.skill.serving
 
 fine: $(READY)  ## learn from the satellite through 16 cells of 9 km in each of its own (after serving)
-	$(BIN)/python -m benchmarks.fine_cells
+	$(BIN)/python -m benchmarks.skill.fine_cells
 
 accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
-	$(BIN)/python -m benchmarks.accuracy_page
-	$(BIN)/python -m benchmarks.checkpoint_page
+	$(BIN)/python -m docs_tools.accuracy_page
+	$(BIN)/python -m docs_tools.checkpoint_page
 
 soak: $(READY)  ## operate a site through two months of faults, and compare it with one that saw none
-	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.operation.soak
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
-	$(BIN)/python -m benchmarks.storage
+	$(BIN)/python -m benchmarks.speed.storage
 
 scaling: $(READY)  ## write docs/scaling.md from docs/results, of storage, bench and global
-	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.speed.scaling
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
 	$(BIN)/msm train multiscale build/checkpoint/multiscale.json --data ../shared/data
 
 pages: $(READY)  ## write docs/inputs anew from the layout files and the real files
-	$(BIN)/python -m msm.inputs.pages docs/inputs ../shared/data/granules
+	$(BIN)/python -m docs_tools.input_pages docs/inputs ../shared/data/granules
 
 image:  ## build the container image
 	docker build --tag msm .

@@ -17,9 +17,9 @@ from prefect.cache_policies import NO_CACHE
 from flows.alert import TOLD
 from flows.retries import TRIED_AGAIN
 from msm.errors import MsmError
-from msm.pipeline.backfill import Replace, Report, days_between
-from msm.pipeline.backfill import backfill as make
-from msm.pipeline.crew import open_crew
+from msm.operations.backfill import Replace, Report, days_between
+from msm.operations.backfill import backfill as make
+from msm.pipeline.executor import open_crew
 from msm.pipeline.run import open_run
 from msm.settings import read_settings
 

@@ -20,14 +20,14 @@ from msm.archive import store
 from msm.archive.assessment import read_assessment
 from msm.errors import MsmError
 from msm.model.current import card_in_use
+from msm.operations.daily import bring_to
+from msm.operations.scheduled_run import Watched, watch
 from msm.pipeline.assess import later
 from msm.pipeline.chains import open_chain
-from msm.pipeline.daily import bring_to
-from msm.pipeline.inputs import better_forcing, stored_forcing, stored_statics
+from msm.pipeline.model_inputs import better_forcing, stored_forcing, stored_statics
 from msm.pipeline.publish import publish
-from msm.pipeline.retrievals import better_retrievals, store_retrievals
 from msm.pipeline.run import check_day, open_run
-from msm.pipeline.watch import Watched, watch
+from msm.pipeline.stored_retrievals import better_retrievals, store_retrievals
 from msm.settings import read_settings
 
 LONGEST_SECONDS = 12 * 3600

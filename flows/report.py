@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive.assessment import Assessment
-from msm.archive.catalogue import Record
+from msm.archive.sidecars import Record
 from msm.settings import Settings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State, TaskRun
 
-from msm.inputs.earthdata import EarthdataError, LoginError
+from msm.sources.earthdata import EarthdataError, LoginError
 
 RETRY_SECONDS = [60.0, 600.0, 1800.0]
 

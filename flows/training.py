@@ -17,14 +17,15 @@ from prefect.cache_policies import NO_CACHE
 from msm.errors import MsmError
 from msm.model.checkpoint import CheckpointError, load_checkpoint
 from msm.model.current import Comparison, Promotion, read_current
-from msm.training import crossval, ensemble
-from msm.training.data import STATIONS, Data, read_data
-from msm.training.promote import WorseError, kept_crossval
-from msm.training.promote import promote as bring_into_use
-from msm.training.recipe import read_recipe
-from msm.training.samples import SamplesError
+from msm.training.data.datasets import STATIONS, Data, read_data
+from msm.training.data.samples import SamplesError
+from msm.training.data.stations import RULES, read_stations
+from msm.training.evaluation import crossval
+from msm.training.evaluation.promote import WorseError, kept_crossval
+from msm.training.evaluation.promote import promote as bring_into_use
+from msm.training.fitting import ensemble
+from msm.training.fitting.recipe import read_recipe
 from msm.training.split import Split
-from msm.training.stations import RULES, read_stations
 
 
 @task(task_run_name="refresh {data}", cache_policy=NO_CACHE)

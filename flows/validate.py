@@ -11,8 +11,8 @@ from flows.alert import TOLD
 from msm.archive.naming import map_path
 from msm.archive.validate import validate as check
 from msm.errors import MsmError
-from msm.pipeline.days import known_days, states
-from msm.pipeline.doctor import Verdict, examine
+from msm.operations.day_states import known_days, states
+from msm.operations.doctor import Verdict, examine
 from msm.pipeline.run import open_run
 from msm.settings import read_settings
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from msm.inputs.readers import Readers
+    from msm.products.reader_pool import Readers
 
-pytest_plugins = ["tests.prefect_fixture", "tests.sandbox_fixture"]
+pytest_plugins = ["tests.prefect_fixture", "tests.sandbox_fixture", "tests.site_fixture"]
 
 ROOT = Path(__file__).parent.parent
 ON_CI = bool(os.environ.get("CI"))
@@ -154,7 +154,7 @@ def sentence(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def readers() -> Iterator["Readers"]:
     """One process that reads granules, for all tests."""
-    from msm.inputs.readers import Readers
+    from msm.products.reader_pool import Readers
 
     with Readers(1) as pool:
         yield pool

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["msm.cli", "msm.pipeline.watch", "msm.archive.canary"])
+@pytest.mark.parametrize(
+    "module", ["msm.cli.main", "msm.operations.scheduled_run", "msm.archive.canary"]
+)
 def test_torch_is_not_imported_before_it_is_needed(module):
     code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -17,7 +19,7 @@ def test_torch_is_not_imported_before_it_is_needed(module):
 def test_a_scheduled_run_that_finds_nothing_does_without_torch(tmp_path):
     """As here, where no catalogue answers."""
     code = (
-        "import sys; sys.argv = ['msm', 'daily']; from msm.cli import main\n"
+        "import sys; sys.argv = ['msm', 'daily']; from msm.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from msm.durable import read_document, replacing
+from msm.atomic_files import read_document, replacing
 from msm.settings import Limits
 
 SUFFIX = "-quality.json"

@@ -14,8 +14,8 @@ import numpy as np
 import requests
 import xarray as xr
 
-from msm.archive.catalogue import CATALOG, COLLECTION, FRESHNESS, LATEST
 from msm.archive.naming import domain_label
+from msm.archive.sidecars import CATALOG, COLLECTION, FRESHNESS, LATEST
 from msm.errors import MsmError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

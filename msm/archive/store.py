@@ -26,14 +26,14 @@ from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
-from msm.archive import catalogue, netcdf, quicklook
+from msm.archive import netcdf, quicklook, sidecars
 from msm.archive.assessment import Assessment, assessment_path, write_assessment
-from msm.archive.catalogue import Record, read_record
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder, map_path
 from msm.archive.netcdf import Revision, read_header
+from msm.archive.sidecars import Record, read_record
 from msm.archive.validate import sha256_of_file, validate
-from msm.durable import flush, locked, replacing, writing
+from msm.atomic_files import flush, locked, replacing, writing
 from msm.errors import MsmError
 
 LOCK = ".lock"
@@ -245,8 +245,8 @@ def _resume(archive: Path, path: Path) -> Record | None:
     if not good:
         log.warning("%s is damaged and will be replaced when its day is made again", path)
         return None
-    changes = path.parents[2] / catalogue.CHANGES
-    return _complete(archive, path, listed=catalogue.is_listed(changes, sha256))
+    changes = path.parents[2] / sidecars.CHANGES
+    return _complete(archive, path, listed=sidecars.is_listed(changes, sha256))
 
 
 def _replaces(path: Path) -> str | None:
@@ -266,11 +266,11 @@ def _complete(archive: Path, path: Path, *, listed: bool) -> Record:
     if quicklook.drawn_from(picture) != sha256:
         with replacing(picture) as new:
             quicklook.draw(path, new, sha256)
-    record = catalogue.put_item(path, header, sha256)
-    catalogue.put_catalogue(archive, header, path.parent)
+    record = sidecars.put_item(path, header, sha256)
+    sidecars.put_catalogue(archive, header, path.parent)
     if not listed:
-        catalogue.append_change(domain / catalogue.CHANGES, record)
-    catalogue.point_to_latest(domain)
+        sidecars.append_change(domain / sidecars.CHANGES, record)
+    sidecars.point_to_latest(domain)
     return record
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from msm.durable import locked, replacing
+from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
 from msm.model import snapshot
 from msm.model.snapshot import Deflated

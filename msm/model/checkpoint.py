@@ -16,7 +16,7 @@ import safetensors.numpy
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from msm.durable import replacing
+from msm.atomic_files import replacing
 from msm.errors import MsmError
 from msm.model.card import Card
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from msm.durable import replacing
+from msm.atomic_files import replacing
 from msm.model.checkpoint import CheckpointError, load_checkpoint
 
 POINTER = "current.json"

@@ -1,9 +1,9 @@
 """The level of a place, as far as its static attributes tell more of it than the networks learned.
 
 The networks see tens of soils and thousands of days of each: they learn much of the days, and of
-the soils less than a straight line tells (`msm.training.calibration`). What the line adds is one
-number for a place, the same on every day. Where an attribute of it is missing, nothing is added and
-the error is wider.
+the soils less than a linear regression tells (`msm.training.fitting.calibration`). The regression
+adds one number to a place, the same on every day. Where an attribute of it is missing, nothing is
+added and the error is wider.
 """
 
 from typing import NamedTuple

@@ -19,8 +19,8 @@ from msm.errors import MsmError
 from msm.model.chain import Chain, DayRecord, StateError
 from msm.model.state import content_hash
 from msm.pipeline import blocks
-from msm.pipeline.crew import Crew, split
-from msm.pipeline.gather import Gathered, ahead
+from msm.pipeline.day_sources import Gathered, ahead
+from msm.pipeline.executor import Crew, split
 from msm.pipeline.run import Progress, Run, silent
 
 KEPT_DAYS = 8

@@ -14,12 +14,12 @@ from msm.archive.assessment import Assessment, Beside, beside, read_assessment
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
-from msm.inputs.granule import GranuleFile
-from msm.inputs.smap_l3 import good
-from msm.pipeline.inputs import stored_statics
-from msm.pipeline.retrievals import SATELLITE, offered_days
+from msm.fields.statics import VEGETATION
+from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run
-from msm.statics import VEGETATION
+from msm.pipeline.stored_retrievals import SATELLITE, offered_days
+from msm.products.smap_l3 import good
+from msm.sources.granule import GranuleFile
 
 Float32 = NDArray[np.float32]
 

@@ -13,9 +13,9 @@ from sys import getsizeof
 import numpy as np
 from numpy.typing import NDArray
 
-from msm import cells
 from msm.archive.store import Published
-from msm.cells import CellFields
+from msm.fields import cell_fields
+from msm.fields.cell_fields import CellFields
 from msm.model import inference
 from msm.model.card import InputSpec
 from msm.model.chain import Chain
@@ -23,8 +23,8 @@ from msm.model.prediction import Prediction
 from msm.model.snapshot import Deflated, deflate
 from msm.model.state import State, content_hash
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.gather import Gathered
-from msm.pipeline.inputs import columns, given, make_forcing, stored_statics
+from msm.pipeline.day_sources import Gathered
+from msm.pipeline.model_inputs import columns, given, make_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import Run
 
@@ -172,7 +172,7 @@ def _prediction(run: Run, chain: Chain, day: date, parts: list[Summary]) -> str:
         inputs=(),
         lower_tier=nothing,
     )
-    cells.write(prediction_path(chain, day), made)
+    cell_fields.write(prediction_path(chain, day), made)
     return made.sha256
 
 

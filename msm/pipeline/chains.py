@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import msm
-from msm import cells
 from msm.errors import MsmError
+from msm.fields import cell_fields
 from msm.model.chain import Chain, ChainRoot, StateError, read_root
 from msm.model.chain import open_chain as open_root
-from msm.pipeline.inputs import given_label, stored_statics
+from msm.pipeline.model_inputs import given_label, stored_statics
 from msm.pipeline.run import Run
 
 
@@ -80,7 +80,7 @@ def stale(run: Run, chain: Chain, days: Iterable[date]) -> dict[date, str]:
     """
     why = {}
     # A day of SMAP is known to several days.
-    read = cache(cells.read_label)
+    read = cache(cell_fields.read_label)
     told = ", or a retrieval that it knows of," if run.checkpoint.card.retrievals else ""
     for day in days:
         try:

@@ -11,19 +11,19 @@ from functools import cache
 import numpy as np
 
 import msm
-from msm import cells, statics
 from msm.archive import store
 from msm.archive.daily_map import DailyMap, InputRecord, Lineage
 from msm.archive.quality import quality_flag
-from msm.cells import CellFields, Input
 from msm.errors import MsmError
-from msm.inputs.registry import product as known_product
+from msm.fields import cell_fields, statics
+from msm.fields.cell_fields import CellFields, Input
 from msm.model.chain import Chain, DayRecord
 from msm.pipeline.assess import at_first
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.inputs import columns, given, given_label, stored_statics
-from msm.pipeline.retrievals import SATELLITE
+from msm.pipeline.model_inputs import columns, given, given_label, stored_statics
 from msm.pipeline.run import Run, midnight
+from msm.pipeline.stored_retrievals import SATELLITE
+from msm.products.registry import product as known_product
 
 
 def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published:
@@ -36,7 +36,7 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
     """
     record = chain.read_record(day)
     path = prediction_path(chain, day)
-    prediction = cells.read(path, run.domain)
+    prediction = cell_fields.read(path, run.domain)
     if prediction.sha256 != record.prediction_sha256:
         raise MsmError(f"{path} is not of the day's record: remove it, and it is made anew.")
     aleatoric = prediction.fields["aleatoric_uncertainty"]
@@ -101,7 +101,7 @@ def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
     """
     found = []
     static = stored_statics(run)
-    read = cache(cells.read_label)
+    read = cache(cell_fields.read_label)
     for day in days:
         record = chain.read_record(day)
         if record.prediction_sha256 is None:

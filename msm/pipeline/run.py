@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from msm.archive.naming import domain_label
 from msm.errors import MsmError
 from msm.grid.domain import Domain, load_domain
-from msm.inputs.granule import Source
-from msm.inputs.readers import Readers
+from msm.products.reader_pool import Readers
 from msm.settings import Settings
+from msm.sources.granule import Source
 
 if TYPE_CHECKING:
     from msm.model.checkpoint import Checkpoint
@@ -47,10 +47,10 @@ class Run:
     def source(self) -> Source:
         """Earthdata, or the mirror that the settings name."""
         if self.settings.mirror:
-            from msm.inputs.mirror import Mirror
+            from msm.sources.mirror import Mirror
 
             return Mirror(self.settings.mirror, self.readers)
-        from msm.inputs.earthdata import Earthdata
+        from msm.sources.earthdata import Earthdata
 
         return Earthdata(self.settings, self.readers)
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from msm.errors import MsmError
-from msm.sandbox.serve import serve
+from msm.sandbox.server.serve import serve
 
 if __name__ == "__main__":
     try:

@@ -16,8 +16,8 @@ from typing import Any
 import requests
 
 from msm.errors import MsmError
-from msm.sandbox.alterations import Alteration
 from msm.sandbox.faults import Fault
+from msm.sandbox.granules.alterations import Alteration
 
 STOP_SECONDS = 10.0
 

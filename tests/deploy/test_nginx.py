@@ -21,7 +21,7 @@ import xarray as xr
 from msm.archive.canary import look
 from msm.archive.naming import domain_folder, map_path
 from msm.archive.store import Published, publish
-from msm.durable import replacing
+from msm.atomic_files import replacing
 from tests.archive.conftest import BOX, MapMaker
 from tests.conftest import ROOT
 from tests.deploy.conftest import Services, free_port

@@ -10,13 +10,13 @@ import pytest
 from earthaccess.store import Store
 
 from msm.errors import MsmError
-from msm.inputs.earthdata import Earthdata
-from msm.inputs.nldas import FORA0125_H_2_0 as NLDAS
-from msm.inputs.smap_l4 import SPL4SMGP_008 as SMAP_L4
-from msm.pipeline import inputs
-from msm.pipeline.gather import gather
+from msm.pipeline import model_inputs
+from msm.pipeline.day_sources import gather
 from msm.pipeline.run import Run, midnight
+from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
+from msm.products.definitions import SPL4SMGP_008 as SMAP_L4
 from msm.settings import Settings
+from msm.sources.earthdata import Earthdata
 from tests.faults.table import HOUR, ROWS
 
 DAY = date(2016, 4, 1)
@@ -74,7 +74,7 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
     row.given(fresh_sandbox)
     made, said = None, ""
     try:
-        made = inputs.stored_forcing(run, DAY)
+        made = model_inputs.stored_forcing(run, DAY)
     except MsmError as error:
         said = str(error)
     else:
@@ -106,8 +106,8 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
     run = Run(run.settings, run.readers)
     if row.cached:
         run.forcing_path(DAY).unlink()
-    inputs.better_forcing(run, DAY)
-    assert inputs.stored_forcing(run, DAY).awaited == ()
+    model_inputs.better_forcing(run, DAY)
+    assert model_inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right
 
 

@@ -2,8 +2,8 @@ import pytest
 from prefect.states import Failed
 
 from flows.retries import worth_retrying
-from msm.inputs.earthdata import EarthdataError, LoginError
-from msm.pipeline.gather import IncompleteDayError
+from msm.pipeline.day_sources import IncompleteDayError
+from msm.sources.earthdata import EarthdataError, LoginError
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from flows.training import training
 from msm.errors import MsmError
 from msm.model.checkpoint import load_checkpoint
 from msm.model.current import POINTER, card_in_use, read_current
-from msm.training.crossval import load
-from msm.training.promote import kept_crossval
+from msm.training.evaluation.crossval import load
+from msm.training.evaluation.promote import kept_crossval
 from tests.prefect_fixture import ROOT, PrefectServer
 from tests.training_data import write_recipe, write_training_data
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from msm.inputs.earthdata import Earthdata, EarthdataError
-from msm.inputs.granule import Granule, newest
-from msm.inputs.product import Product
-from msm.inputs.registry import product
-from msm.sandbox.catalogue import Catalogue, granule_record
+from msm.products.product import Product
+from msm.products.registry import product
 from msm.sandbox.faults import Fault
-from msm.sandbox.granules import Facts, products
+from msm.sandbox.granules.granule import Facts, products
 from msm.sandbox.process import Sandbox
-from msm.sandbox.synthetic import SyntheticWeather
+from msm.sandbox.server.catalogue import Catalogue, granule_record
+from msm.sandbox.weather.synthetic import SyntheticWeather
+from msm.sources.earthdata import Earthdata, EarthdataError
+from msm.sources.granule import Granule, newest
 from tests.fuzz.bases import DAY
 from tests.fuzz.report import Report
 

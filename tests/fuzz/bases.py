@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from msm.inputs.layout import Layout
-from msm.inputs.placement import GridWindow
-from msm.inputs.product import Product
-from msm.inputs.registry import PRODUCTS
-from msm.sandbox.granules import products as served
-from msm.sandbox.weather import WORLD, Extent
-from msm.sandbox.window import window
-from msm.sandbox.writer import CLOCK, write_granule
+from msm.products.definitions import PRODUCTS
+from msm.products.layout import Layout
+from msm.products.placement import GridWindow
+from msm.products.product import Product
+from msm.sandbox.granules.granule import products as served
+from msm.sandbox.granules.window import window
+from msm.sandbox.granules.writer import CLOCK, write_granule
+from msm.sandbox.weather.interface import WORLD, Extent
 
 DAY = datetime(2016, 4, 1, tzinfo=UTC)
 ROWS, COLS = 6, 9

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
-from msm.inputs.earthdata import Earthdata
-from msm.inputs.granule import Fetched, Granule, GranuleFile
-from msm.inputs.layout import STEP
-from msm.inputs.product import GranuleError
-from msm.inputs.readers import Readers
-from msm.inputs.registry import product
+from msm.products.layout import STEP
+from msm.products.product import GranuleError
+from msm.products.reader_pool import Readers
+from msm.products.registry import product
 from msm.sandbox.faults import Fault
-from msm.sandbox.misbehaviour import LOGIN_PAGE
 from msm.sandbox.process import Sandbox
+from msm.sandbox.server.misbehaviour import LOGIN_PAGE
+from msm.sources.earthdata import Earthdata
+from msm.sources.granule import Fetched, Granule, GranuleFile
 from tests.fuzz import oracle
 from tests.fuzz.bases import DAY, Subject
 from tests.fuzz.report import Report

@@ -10,9 +10,9 @@ from random import Random
 
 import numpy as np
 
-from msm.inputs.granule import Granule, verify
-from msm.inputs.product import GranuleError, Reading
-from msm.inputs.readers import Pending, Readers
+from msm.products.product import GranuleError, Reading
+from msm.products.reader_pool import Pending, Readers
+from msm.sources.granule import Granule, verify
 from tests.fuzz import oracle
 from tests.fuzz.bases import Subject, make_subjects
 from tests.fuzz.changes import CHANGES

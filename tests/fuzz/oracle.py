@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.grid.ease import M09, M36
-from msm.inputs.layout import Grid, Variable
-from msm.inputs.product import Reading
+from msm.products.layout import Grid, Variable
+from msm.products.product import Reading
 from tests.fuzz.bases import Subject
 
 SAID = {"_FillValue": "fill", "missing_value": "fill", "scale_factor": 1.0, "add_offset": 0.0}

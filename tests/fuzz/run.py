@@ -14,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from msm.inputs.earthdata import Earthdata
-from msm.inputs.readers import Readers
+from msm.products.reader_pool import Readers
 from msm.sandbox.process import start
 from msm.settings import Settings
+from msm.sources.earthdata import Earthdata
 from tests.fuzz.answers import fuzz_answers
 from tests.fuzz.downloads import fuzz_downloads
 from tests.fuzz.granules import fuzz_granules

@@ -2,9 +2,9 @@
 
 import pytest
 
-from msm.inputs.earthdata import Earthdata
-from msm.inputs.readers import Readers
+from msm.products.reader_pool import Readers
 from msm.settings import Settings
+from msm.sources.earthdata import Earthdata
 from tests.fuzz.answers import fuzz_answers
 from tests.fuzz.bases import SUBJECTS
 from tests.fuzz.downloads import WIRES, fuzz_downloads

@@ -3,8 +3,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from msm import cells
-from msm.cells import CellFields
+from msm.fields import cell_fields
+from msm.fields.cell_fields import CellFields
 from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.pipeline import blocks
 from msm.pipeline.chains import open_chain, prediction_path
@@ -40,11 +40,11 @@ def store(path, run, day, **values):
         inputs=(),
         lower_tier=nothing,
     )
-    cells.write(path, made)
+    cell_fields.write(path, made)
 
 
 def test_a_cell_is_lacking_only_where_an_input_that_is_needed_is_missing(run):
-    fields = cells.read(run.forcing_path(DAY), run.domain).fields
+    fields = cell_fields.read(run.forcing_path(DAY), run.domain).fields
     fields["shortwave_down"][5] = np.nan
     store(run.forcing_path(DAY), run, DAY, **fields)
     given = blocks.weather(run, DAY, None)
@@ -69,7 +69,7 @@ def test_what_the_network_says_of_a_day_is_stored_in_three_fields(run):
     assert stepped.state.hidden_size == 48
     made = blocks.outcome(run, chain, DAY, [stepped.summary], stores_prediction=True)
     assert made.content_hash == stepped.state.content_hash
-    stored = cells.read(prediction_path(chain, DAY), run.domain)
+    stored = cell_fields.read(prediction_path(chain, DAY), run.domain)
     assert stored.sha256 == made.prediction_sha256
     assert set(stored.units.values()) == {"m3 m-3"}
     predicted = stepped.summary.prediction

@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from msm.cells import read_label
-from msm.pipeline.daily import daily
-from msm.pipeline.days import State, last_look
+from msm.fields.cell_fields import read_label
+from msm.operations.daily import daily
+from msm.operations.day_states import State, last_look
+from msm.operations.scheduled_run import watch
 from msm.pipeline.run import Run, midnight
-from msm.pipeline.watch import watch
-from tests.pipeline.conftest import DAYS
-from tests.pipeline.made_up import files
+from tests.made_up import files
+from tests.site_fixture import DAYS
 
 NOW = datetime(2016, 6, 8, 12, tzinfo=UTC)
 """The newest day that is due is the last of `DAYS`."""

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 import h5py
 import pytest
 
-from msm import cells
 from msm.archive.assessment import assessment_path
-from msm.archive.catalogue import CATALOG, COLLECTION, LATEST
 from msm.archive.naming import domain_folder, map_path
+from msm.archive.sidecars import CATALOG, COLLECTION, LATEST
 from msm.archive.validate import CHECKSUMS
+from msm.fields import cell_fields
+from msm.operations.scheduled_run import watch
 from msm.pipeline.chains import open_chain, prediction_path
 from msm.pipeline.run import Run
-from msm.pipeline.watch import watch
-from tests.pipeline.conftest import BOX, MADE, NEXT, NOW
-from tests.pipeline.made_up import files
+from tests.made_up import files
+from tests.site_fixture import BOX, MADE, NEXT, NOW
 
 
 def cut(path):
@@ -97,7 +97,7 @@ def test_forcing_whose_values_are_damaged(run, msm, sentence):
     assert status == 0, said
     assert re.search(sentence, said)
     assert files(run) == before
-    assert cells.read(forcing, run.domain)
+    assert cell_fields.read(forcing, run.domain)
 
 
 @pytest.mark.fault("corrupt forcing")

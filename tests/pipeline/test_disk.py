@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from earthaccess.store import Store
 
-from msm import cells
 from msm.archive import netcdf
-from msm.inputs.earthdata import Earthdata
+from msm.fields import cell_fields
 from msm.model import snapshot
-from tests.pipeline.conftest import NEXT, environment, left_over
-from tests.pipeline.made_up import files
+from msm.sources.earthdata import Earthdata
+from tests.made_up import files
+from tests.site_fixture import NEXT, environment, left_over
 
 MSM = Path(sys.executable).parent / "msm"
 
@@ -62,7 +62,9 @@ def test_no_room_for_granules(online_run, full, wanted, msm, sentence, monkeypat
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        pytest.param(cells, "write", marks=pytest.mark.fault("disk full while storing a day")),
+        pytest.param(
+            cell_fields, "write", marks=pytest.mark.fault("disk full while storing a day")
+        ),
         pytest.param(snapshot, "write", marks=pytest.mark.fault("disk full while writing state")),
         pytest.param(netcdf, "write", marks=pytest.mark.fault("disk full while publishing")),
     ],

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from msm.pipeline.backfill import backfill
-from msm.pipeline.crew import Alone
+from msm.operations.backfill import backfill
+from msm.pipeline.executor import Alone
 from msm.sandbox.faults import Fault
 from tests.archive.test_store import assert_sound
-from tests.pipeline.conftest import BOX, MADE, NEXT, NOW, environment, left_over
-from tests.pipeline.made_up import files
+from tests.made_up import files
+from tests.site_fixture import BOX, MADE, NEXT, NOW, environment, left_over
 
 MSM = Path(sys.executable).parent / "msm"
 SECONDS = 120

@@ -4,10 +4,10 @@ import xarray as xr
 
 from msm.archive.validate import validate
 from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
-from msm.pipeline.daily import daily
+from msm.operations.daily import daily
 from msm.pipeline.run import Run
 from tests.ensembles import ensemble_of
-from tests.pipeline.conftest import DAYS, NOW
+from tests.site_fixture import DAYS, NOW
 
 WHOLE = "soil_moisture_uncertainty"
 PARTS = ("soil_moisture_aleatoric_uncertainty", "soil_moisture_epistemic_uncertainty")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from msm.errors import MsmError
-from msm.pipeline.inputs import stored_statics
+from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run
 
 CONSTANTS = "SPL4SMLM.008/SMAP_L4_SM_lmc_00000000T000000_Vv8011_001.h5"

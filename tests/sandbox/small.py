@@ -5,8 +5,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from msm.sandbox.synthetic import SyntheticWeather
-from msm.sandbox.weather import Extent, Fields
+from msm.sandbox.weather.interface import Extent, Fields
+from msm.sandbox.weather.synthetic import SyntheticWeather
 
 
 class SmallWeather(SyntheticWeather):

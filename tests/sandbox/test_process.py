@@ -89,7 +89,7 @@ def test_workers_end_when_the_server_is_killed(tmp_path):
 
 def test_served_from_a_command_until_terminated(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom msm.sandbox.serve import serve\n"
+        "import sys\nfrom pathlib import Path\nfrom msm.sandbox.server.serve import serve\n"
         "serve(Path(sys.argv[1]), 'synthetic')"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -107,7 +107,7 @@ def test_served_from_a_command_until_terminated(tmp_path):
 
 def test_a_taken_port_is_told(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom msm.sandbox.serve import serve\n"
+        "import sys\nfrom pathlib import Path\nfrom msm.sandbox.server.serve import serve\n"
         "serve(Path(sys.argv[1]), 'synthetic', port=int(sys.argv[2]))"
     )
     with socket.socket() as taken:

@@ -4,10 +4,10 @@ import tomllib
 
 import numpy as np
 
-from msm.training.data import Data
-from msm.training.recipe import Recipe, WrittenRecipe
-from msm.training.samples import Samples
-from msm.training.stations import Stations
+from msm.training.data.datasets import Data
+from msm.training.data.samples import Samples
+from msm.training.data.stations import Stations
+from msm.training.fitting.recipe import Recipe, WrittenRecipe
 
 N_STATION, N_CELL, N_DAY = 30, 16, 800
 FIRST = np.datetime64("2014-01-01")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from msm.inputs.uscrn import DailyRecord, read_tables
+from msm.training.data.uscrn import DailyRecord, read_tables
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from msm.training.crossval import Predicted
+from msm.training.evaluation.crossval import Predicted
 
 
 def predicted(n_site: int = 12, noise: float = 0.03, seed: int = 0) -> Predicted:

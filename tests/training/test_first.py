@@ -9,11 +9,11 @@ import xarray as xr
 from msm.model.checkpoint import WEIGHTS, load_checkpoint
 from msm.model.inference import outside_training
 from msm.model.network import SoilMoistureLSTM, network_of
-from msm.training.fit import channels
-from msm.training.hindcast import hindcast
+from msm.training.data.pixels import read_pixels
+from msm.training.data.samples import Samples
+from msm.training.fitting.fit import channels
+from msm.training.fitting.predict_stations import hindcast
 from msm.training.metrics import site_metrics
-from msm.training.pixels import read_pixels
-from msm.training.samples import Samples
 
 CHECKPOINT = load_checkpoint(WEIGHTS / "first.json")
 CARD = CHECKPOINT.card

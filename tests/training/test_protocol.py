@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from msm.inputs.uscrn import DailyRecord
+from msm.training.data.uscrn import DailyRecord
 from msm.training.protocol import Folds, ProtocolError, deal, protocol, region_of
 
 FOLDS = Folds(number=5, together_km=50.0, seed=1)

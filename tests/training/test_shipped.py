@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.accuracy import FOUND
+from benchmarks.skill.accuracy import FOUND
 from msm.model.checkpoint import load_checkpoint
 from msm.model.network import network_of
-from msm.training.crossval import CODE
-from msm.training.data import Data, read_data
-from msm.training.evaluate import evaluate
-from msm.training.fit import channels
-from msm.training.fits import code_sha256
-from msm.training.hindcast import with_inputs
-from msm.training.recipe import read_recipe
+from msm.training.code_hash import code_sha256
+from msm.training.data.datasets import Data, read_data
+from msm.training.evaluation.crossval import CODE
+from msm.training.evaluation.evaluate import evaluate
+from msm.training.fitting.fit import channels
+from msm.training.fitting.predict_stations import with_inputs
+from msm.training.fitting.recipe import read_recipe
 from tests.conftest import ROOT
 
 CHECKPOINT = load_checkpoint()

@@ -1,0 +1,1 @@
+"""How msm runs over weeks."""

@@ -1,0 +1,1 @@
+"""The command `msm`, one file a command."""

@@ -1,0 +1,1 @@
+"""From granules to fields on the cells of a domain."""

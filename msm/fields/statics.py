@@ -1,0 +1,94 @@
+"""Static attributes on the cells of a domain: soil from SPL4SMLM, vegetation from SMAP."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msm.errors import MsmError
+from msm.fields.cell_fields import CellFields, Input, fill_from_neighbours
+from msm.grid.domain import Domain
+from msm.products.product import Product
+from msm.products.reader_pool import Readers
+from msm.sources.granule import GranuleFile
+
+SOIL = ("sand", "clay")
+VEGETATION = "vegetation_water_content"
+
+
+def make(
+    domain: Domain,
+    constants: Product,
+    constants_file: GranuleFile,
+    satellite: Product,
+    satellite_files: Sequence[GranuleFile],
+    readers: Readers,
+) -> CellFields:
+    """Make a domain's statics.
+
+    Parameters
+    ----------
+    domain
+        Where they are wanted.
+    constants, constants_file
+        SPL4SMLM and its granule, on M09: sand and clay as fractions.
+    satellite, satellite_files
+        SPL3SMP_E and some days of it, on M09: one repeat cycle of eight days sees every cell. The
+        mean of their vegetation water content stands for the place; it is NaN where no granule
+        has a value, and then the flag of dense vegetation is not set.
+    readers
+        Processes that read.
+
+    Returns
+    -------
+    CellFields
+        `sand`, `clay` (1) and `vegetation_water_content` (kg m-2).
+
+    Raises
+    ------
+    MsmError
+        If the soil is not fractions, or is empty over the whole domain.
+    """
+    window = domain.window.slices
+    reading = readers.submit(constants, constants_file.path, SOIL, window).result()
+    soil = {name: domain.from_map(reading.fields[name]) for name in SOIL}
+    for name, field in soil.items():
+        there = field[np.isfinite(field)]
+        if there.size == 0 or there.min() < 0 or there.max() > 1:
+            raise MsmError(
+                f"{name} in {constants_file.granule.name} is not a fraction from 0 to 1 over "
+                f"{domain.name}: the granule is wrong; remove it and run again."
+            )
+    fields, filled = fill_from_neighbours(domain, soil)
+    halves = (VEGETATION + "_am", VEGETATION + "_pm")
+    granules = [(file.path, halves) for file in satellite_files]
+    passes = [
+        domain.from_map(field)
+        for reading in readers.each(satellite, granules, window)
+        for field in reading.fields.values()
+    ]
+    fields[VEGETATION] = _mean(passes, domain.n_cell)
+    return CellFields(
+        mask_sha256=domain.mask_sha256,
+        day=None,
+        fields=fields,
+        units={"sand": "1", "clay": "1", VEGETATION: "kg m-2"},
+        filled=filled,
+        lower_tier=np.zeros(domain.n_cell, bool),
+        inputs=(
+            Input.used(constants_file, "statics"),
+            *(Input.used(file, "statics") for file in satellite_files),
+        ),
+    )
+
+
+def _mean(passes: list[NDArray[np.float32]], n_cell: int) -> NDArray[np.float32]:
+    if not passes:
+        return np.full(n_cell, np.nan, np.float32)
+    with warnings.catch_warnings():
+        # A cell that no pass saw has no mean, which is what its NaN says.
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return np.nanmean(np.stack(passes), axis=0).astype(np.float32)

@@ -1,1 +1,0 @@
-"""What msm reads: the input products, their layouts, and the way to them."""

@@ -1,0 +1,254 @@
+"""Fetch and forcing: granules come to disk and become fields on cells, stored for reuse."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msm.errors import MsmError
+from msm.fields import cell_fields, forcing, retrievals, statics
+from msm.fields.cell_fields import CellFields, Label
+from msm.grid.domain import Domain
+from msm.model.card import InputSpec
+from msm.pipeline.day_sources import Gathered, IncompleteDayError, gather
+from msm.pipeline.run import Run, midnight
+from msm.pipeline.stored_retrievals import SATELLITE, known_days, stored_fields
+from msm.products.definitions import SPL4SMLM_008
+from msm.products.product import Product
+from msm.sources.granule import GranuleFile, newest
+from msm.sources.known_bad import sound
+
+log = logging.getLogger(__name__)
+
+CONSTANTS = SPL4SMLM_008
+
+REPEAT_CYCLE_DAYS = 8
+"""Days in which SMAP's orbit comes back to the same ground track: every cell is seen."""
+
+
+def make_forcing(run: Run, day: date, gathered: Gathered) -> CellFields:
+    """Make a day's forcing from its granules and store it.
+
+    Where granules that were whole turn out to hold no weather, the next source serves the day.
+    """
+    failed: dict[str, str] = {}
+    while True:
+        try:
+            made = forcing.make(
+                run.domain,
+                day,
+                gathered.choice,
+                gathered.files,
+                gathered.superseded,
+                run.readers,
+            )
+        except forcing.SourceError as error:
+            failed[error.product.id] = str(error)
+            gathered = gather(run, day, day, failed)[day]
+        else:
+            cell_fields.write(run.forcing_path(day), made)
+            return made
+
+
+def stored_forcing(run: Run, day: date) -> CellFields:
+    """Read a day's forcing, or fetch and make it where it is not stored, or damaged."""
+    return _stored(run, day) or make_forcing(run, day, gather(run, day, day)[day])
+
+
+def _stored(run: Run, day: date) -> CellFields | None:
+    """Read a day's forcing; None where it is not stored, or damaged and to be made anew."""
+    path = run.forcing_path(day)
+    if not path.exists():
+        return None
+    try:
+        return cell_fields.read(path, run.domain)
+    except MsmError:
+        log.warning("%s is damaged, and is made anew from its granules.", path)
+        return None
+
+
+def forcing_label(run: Run, day: date) -> Label | None:
+    """Read what a day's forcing says of its content; None where it is to be made, or made anew."""
+    path = run.forcing_path(day)
+    try:
+        return cell_fields.read_label(path) if path.exists() else None
+    except MsmError:
+        log.warning("%s is damaged, and is made anew from its granules.", path)
+        return None
+
+
+def better_forcing(run: Run, day: date) -> None:
+    """Make a day's stored forcing anew where a better source has come since."""
+    stored = _stored(run, day)
+    if stored is None or not stored.awaited:
+        return
+    try:
+        gathered = gather(run, day, day)[day]
+    except IncompleteDayError as error:
+        log.warning("%s What is stored stays.", error)
+        return
+    if set(gathered.choice.awaited) < set(stored.awaited):
+        make_forcing(run, day, gathered)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the network is given of a day, beside the statics."""
+
+    fields: CellFields
+    """The day's forcing, and with it the retrievals that the checkpoint asks for, if any."""
+    fingerprint: str
+    """Of the stored files that they come from; where it is the forcing alone, its own hash."""
+
+
+def given(run: Run, day: date) -> Given:
+    """Read what the network is given of a day, and fetch and make what of it is not stored.
+
+    An accepted gap is bridged: the network is given the weather of the day before, without rain, so
+    that its memory reaches the days after. No map is made of such a day.
+    """
+    served = _before_gap(run, day)
+    fields = stored_forcing(run, served)
+    sha256 = fields.sha256
+    if served != day:
+        fields, sha256 = _bridge(fields, day), _of_bridge(sha256)
+    asked = run.checkpoint.card.retrievals
+    if asked is None:
+        return Given(fields, sha256)
+    known = stored_fields(run, day)
+    return Given(
+        replace(
+            fields,
+            fields=fields.fields | retrievals.newest_of_day(known, asked.lag_days),
+            units=fields.units | retrievals.UNITS,
+            inputs=(*fields.inputs, *(entry for part in known for entry in part.inputs)),
+            origins=fields.origins | dict(item for part in known for item in part.origins.items()),
+        ),
+        _fingerprint([sha256, *(part.sha256 for part in known)]),
+    )
+
+
+def given_label(
+    run: Run, day: date, read: Callable[[Path], Label] = cell_fields.read_label
+) -> Label | None:
+    """Read what the stored files say that a day is given now; None where one was let go of."""
+    served = _before_gap(run, day)
+    paths = [run.forcing_path(served), *map(run.retrieval_path, known_days(run, day))]
+    if not all(path.exists() for path in paths):
+        return None
+    labels = [read(path) for path in paths]
+    if served != day:
+        labels[0] = Label(_of_bridge(labels[0].sha256), (), ())
+    return Label(
+        _fingerprint([label.sha256 for label in labels]),
+        tuple(entry for label in labels for entry in label.inputs),
+        labels[0].awaited,
+    )
+
+
+def is_gap(run: Run, day: date) -> bool:
+    """Tell whether a day is an accepted gap that has no forcing."""
+    return day in run.settings.gaps and not run.forcing_path(day).exists()
+
+
+def try_gaps(run: Run, days: Iterable[date]) -> None:
+    """Make the forcing of accepted gaps whose granules have come after all."""
+    for day in days:
+        if is_gap(run, day):
+            try:
+                stored_forcing(run, day)
+            except IncompleteDayError as error:
+                log.info("%s", error)
+
+
+def _before_gap(run: Run, day: date) -> date:
+    """Return the day whose forcing serves a day: itself, but for a gap."""
+    while is_gap(run, day):
+        day -= timedelta(days=1)
+    return day
+
+
+def _bridge(before: CellFields, day: date) -> CellFields:
+    """Make up the weather of a gap from that before it."""
+    dry = np.where(np.isnan(before.fields["precipitation"]), np.float32(np.nan), np.float32(0))
+    return replace(
+        before,
+        day=day,
+        fields=before.fields | {"precipitation": dry},
+        filled=np.ones_like(before.filled),
+        lower_tier=np.ones_like(before.lower_tier),
+        inputs=(),
+        origins={},
+    )
+
+
+def _of_bridge(sha256: str) -> str:
+    return hashlib.sha256(f"bridge {sha256}".encode()).hexdigest()
+
+
+def _fingerprint(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def stored_statics(run: Run) -> CellFields:
+    """Read the domain's statics, or fetch and make them where they are not stored.
+
+    Raises
+    ------
+    MsmError
+        If no granule of the land model's constants is to be had.
+    """
+    path = run.statics_path
+    if path.exists():
+        return _read_statics(path, path.stat().st_mtime_ns, run.domain)
+    start = midnight(run.settings.statics_day)
+    constants = fetch_newest(run, CONSTANTS, start, start)
+    satellite = fetch_newest(run, SATELLITE, start, start + timedelta(days=REPEAT_CYCLE_DAYS - 1))
+    if not constants:
+        raise MsmError(
+            f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
+        )
+    made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
+    cell_fields.write(path, made)
+    return made
+
+
+def columns(fields: CellFields, specs: Sequence[InputSpec]) -> NDArray[np.float32]:
+    """Stack what a checkpoint is given of stored fields, shape (n_cell, number of inputs).
+
+    An optional input that no source gives is NaN.
+
+    Raises
+    ------
+    MsmError
+        If an input that is not optional is not there.
+    """
+    optional = {spec.name for spec in specs if spec.optional}
+    return fields.columns((spec.name for spec in specs), optional)
+
+
+@lru_cache(maxsize=2)
+def _read_statics(path: Path, written: int, domain: Domain) -> CellFields:
+    """Read the statics once for all days of a process, and again where they were `written` anew."""
+    return cell_fields.read(path, domain)
+
+
+def fetch_newest(
+    run: Run, product: Product, start: datetime, end: datetime
+) -> tuple[GranuleFile, ...]:
+    """Fetch the newest production of each granule; what is not good is left out and logged."""
+    chosen, _ = newest(sound(product, run.source.search(product, start, end)))
+    fetched = run.source.fetch(product, chosen) if chosen else None
+    if fetched is None:
+        return ()
+    for sentence in fetched.refused.values():
+        log.warning("%s", sentence)
+    return fetched.files

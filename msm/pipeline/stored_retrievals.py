@@ -1,0 +1,131 @@
+"""Retrievals: the SMAP granules of earlier days come to disk and onto cells, stored for reuse.
+
+A day of SMAP is stored once, by whichever day needs it first, and serves all days that may know of
+it. One without a granule is stored as such: what a day was given can be told from the files alone,
+and the granule is looked for again as better forcing is. Nothing is done for a checkpoint that does
+not ask for retrievals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from msm.fields import cell_fields, retrievals
+from msm.fields.cell_fields import CellFields
+from msm.pipeline.run import Run, midnight, windows
+from msm.products.product import GranuleError
+from msm.products.smap_l3 import SPL3SMP_E_006
+from msm.sources.granule import Fetched, Granule, GranuleFile, newest
+from msm.sources.known_bad import sound
+
+log = logging.getLogger(__name__)
+
+SATELLITE = SPL3SMP_E_006
+
+
+def known_days(run: Run, day: date) -> list[date]:
+    """List the days of SMAP that a day may know of, newest first; none where it shall not."""
+    asked = run.checkpoint.card.retrievals
+    return [day - timedelta(days=age) for age in asked.ages] if asked else []
+
+
+def stored_fields(run: Run, day: date) -> list[CellFields]:
+    """Read what a day may know of, newest first, and make it where it is not stored."""
+    store_retrievals(run, [day])
+    return [
+        cell_fields.read(run.retrieval_path(known), run.domain) for known in known_days(run, day)
+    ]
+
+
+def lacking(run: Run, days: Iterable[date]) -> list[date]:
+    """List the days of SMAP, oldest first, that days may know of and that are not stored."""
+    return [day for day in _known(run, days) if not run.retrieval_path(day).exists()]
+
+
+def store_retrievals(run: Run, days: Iterable[date]) -> None:
+    """Fetch and store what days may know of, where it is not stored."""
+    make_retrievals(run, lacking(run, days))
+
+
+def better_retrievals(run: Run, day: date) -> None:
+    """Look again for the granules that were not there, of what a day may know of."""
+    stored = [known for known in _known(run, [day]) if run.retrieval_path(known).exists()]
+    awaited = [
+        known for known in stored if cell_fields.read_label(run.retrieval_path(known)).awaited
+    ]
+    make_retrievals(run, _others(run, awaited))
+
+
+def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
+    """Find the days of SMAP, known to days, for which another granule is offered, and name it."""
+    return _others(run, [day for day in _known(run, days) if run.retrieval_path(day).exists()])
+
+
+def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
+    """Make days of SMAP from what is offered and store them; return which.
+
+    One whose granule is not there, or no good, is stored as such where nothing is stored yet.
+    """
+    made = set()
+    for window in windows(days):
+        offered, superseded = _offered(run, window)
+        wanted = [offered[day] for day in window if day in offered]
+        fetched = run.source.fetch(SATELLITE, wanted) if wanted else Fetched((), {})
+        files = {file.granule.time: file for file in fetched.files}
+        for sentence in fetched.refused.values():
+            log.warning("%s", sentence)
+        for day in window:
+            path, file = run.retrieval_path(day), files.get(midnight(day))
+            losers = [granule for granule in superseded if granule.time == midnight(day)]
+            fields = _fields(run, day, file, losers)
+            if not (fields.awaited and path.exists()):
+                cell_fields.write(path, fields)
+                made.add(day)
+    return made
+
+
+def offered_days(run: Run, days: Iterable[date]) -> dict[date, GranuleFile]:
+    """Fetch the newest production of SMAP of each day that has one."""
+    found = {}
+    for window in windows(days):
+        offered, _ = _offered(run, window)
+        wanted = [offered[day] for day in window if day in offered]
+        for file in run.source.fetch(SATELLITE, wanted).files if wanted else ():
+            if file.granule.time:
+                found[file.granule.time.date()] = file
+    return found
+
+
+def _fields(
+    run: Run, day: date, file: GranuleFile | None, superseded: Sequence[Granule]
+) -> CellFields:
+    try:
+        return retrievals.make(run.domain, day, SATELLITE, file, superseded, run.readers)
+    except GranuleError as error:
+        log.warning("%s", error)
+        return retrievals.make(run.domain, day, SATELLITE, None, (), run.readers)
+
+
+def _known(run: Run, days: Iterable[date]) -> list[date]:
+    return sorted({known for day in days for known in known_days(run, day)})
+
+
+def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
+    """Name the granules that are offered and are not what days of SMAP were made from."""
+    found = {}
+    for window in windows(stored):
+        offered, _ = _offered(run, window)
+        for day in window:
+            label = cell_fields.read_label(run.retrieval_path(day))
+            used = [entry for entry in label.inputs if entry.role == "retrieval"]
+            if day in offered and not any(entry.is_of(offered[day]) for entry in used):
+                found[day] = offered[day].name
+    return found
+
+
+def _offered(run: Run, window: Sequence[date]) -> tuple[dict[date, Granule], list[Granule]]:
+    found = run.source.search(SATELLITE, midnight(window[0]), midnight(window[-1]))
+    chosen, superseded = newest(sound(SATELLITE, found))
+    return {granule.time.date(): granule for granule in chosen if granule.time}, superseded

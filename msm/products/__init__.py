@@ -1,0 +1,1 @@
+"""What a granule is: layouts, reading, placement on its grid."""

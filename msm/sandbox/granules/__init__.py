@@ -1,0 +1,1 @@
+"""Granules in the layouts of their providers."""

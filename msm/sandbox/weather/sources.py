@@ -1,0 +1,42 @@
+"""The sources of weather, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msm.errors import MsmError
+from msm.sandbox.weather.global_weather import GlobalWeather
+from msm.sandbox.weather.interface import Weather
+from msm.sandbox.weather.replay import ReplayWeather
+from msm.sandbox.weather.synthetic import SyntheticWeather
+
+MADE_UP: dict[str, Callable[[int], Weather]] = {
+    "synthetic": SyntheticWeather,
+    "global": GlobalWeather,
+}
+
+
+def load_weather(source: str) -> Weather:
+    """Load weather by name.
+
+    Parameters
+    ----------
+    source
+        `synthetic` or `synthetic:SEED` (made up, of North America), `global` or `global:SEED` (made
+        up, of the globe), or the path of a table of daily values at points.
+
+    Raises
+    ------
+    MsmError
+        If it is none of these.
+    """
+    kind, _, seed = source.partition(":")
+    if kind in MADE_UP and (not seed or seed.isdigit()):
+        return MADE_UP[kind](int(seed or 0))
+    if Path(source).is_file():
+        return ReplayWeather.read(Path(source))
+    raise MsmError(
+        f"There is no weather {source!r}: use 'synthetic' (North America) or 'global', each with "
+        "or without ':SEED', a whole number, or the path of a table such as conus_v4f1.nc."
+    )

@@ -1,0 +1,127 @@
+"""Granules as a source offers them and as files on disk, and the choice between productions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from msm.products.product import GranuleError, Product
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Granule:
+    """One granule that a source offers."""
+
+    product: str
+    version: str
+    name: str
+    """File name."""
+    time: datetime | None
+    """UTC time in the name; None for a static product."""
+    size: int | None = None
+    """Bytes, where the source states them."""
+    checksum: tuple[str, str] | None = None
+    """Algorithm as hashlib names it, and hexadecimal value."""
+    production: datetime | None = None
+    """When the provider made it."""
+    release: str = ""
+    counter: str = ""
+    revision: int = 1
+    """Revision of the metadata record."""
+    source: str = ""
+    """Host of the catalogue that offers it, or `mirror`."""
+    record: Any = field(default=None, compare=False, repr=False)
+    """The source's own object for it."""
+
+    @property
+    def rank(self) -> tuple[float, str, str, int]:
+        """Order of productions of one observation: the greatest is the newest."""
+        produced = self.production.timestamp() if self.production else 0.0
+        return produced, self.release, self.counter, self.revision
+
+
+@dataclass(frozen=True)
+class GranuleFile:
+    """A granule on disk that passed every check."""
+
+    granule: Granule
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of fetching: the good files, and the reason for each that is not."""
+
+    files: tuple[GranuleFile, ...]
+    refused: dict[str, str]
+    """Sentence by granule name."""
+
+
+class Source(Protocol):
+    """Where granules come from."""
+
+    def search(self, product: Product, start: datetime, end: datetime) -> list[Granule]:
+        """List the granules of a product with `start` <= time <= `end`; all of a static one."""
+
+    def fetch(self, product: Product, granules: Sequence[Granule]) -> Fetched:
+        """Bring granules to disk and check them."""
+
+
+def newest(granules: Iterable[Granule]) -> tuple[list[Granule], list[Granule]]:
+    """Choose the newest production for each observation time.
+
+    Returns
+    -------
+    chosen, superseded
+        Both in order of time and name; the losers go into the lineage.
+    """
+    ordered = sorted(granules, key=lambda g: (g.time.timestamp() if g.time else 0.0, g.rank))
+    chosen = {granule.time: granule for granule in ordered}
+    kept = list(chosen.values())
+    return kept, [g for g in ordered if g not in kept]
+
+
+def verify(path: Path, granule: Granule) -> str:
+    """Check a file's bytes against what its source states.
+
+    Returns
+    -------
+    str
+        The file's SHA-256.
+
+    Raises
+    ------
+    GranuleError
+        If it is a web page, not HDF5 at all, too short, or its checksum is another.
+    """
+    content = path.read_bytes()
+    if not content.startswith(HDF5_SIGNATURE):
+        if content[:512].lstrip().lower().startswith((b"<!doctype", b"<html")):
+            raise GranuleError(
+                f"{granule.name} came as a web page, not as data: log in to Earthdata with a "
+                f"browser and authorise the application that serves {granule.product}."
+            )
+        raise GranuleError(f"{granule.name} is not a NetCDF-4/HDF5 file: it is fetched again.")
+    if granule.size is not None and len(content) != granule.size:
+        raise GranuleError(
+            f"{granule.name} has {len(content)} bytes where its record states {granule.size}: "
+            "the transfer was cut off; it is fetched again."
+        )
+    sha256 = hashlib.sha256(content).hexdigest()
+    if granule.checksum is not None:
+        algorithm, stated = granule.checksum
+        found = sha256 if algorithm == "sha256" else hashlib.new(algorithm, content).hexdigest()
+        if found != stated.lower():
+            raise GranuleError(
+                f"{granule.name} does not have the {algorithm} checksum that its record states: "
+                "it is fetched again; if that persists, tell the provider."
+            )
+    return sha256

@@ -1,0 +1,77 @@
+"""Granules that are offered and known to be bad: the periods of `known_bad.toml`."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import lru_cache
+from importlib.resources import files
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from msm.products.product import Product
+from msm.sources.granule import Granule
+
+log = logging.getLogger(__name__)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Period(_Model):
+    """Days on which a product's granules are not to be used."""
+
+    products: tuple[str, ...]
+    """Ids, short name and version."""
+    first: date
+    last: date
+    produced_before: AwareDatetime | None = None
+    """Only productions before this are meant; one that states no time is."""
+    reason: str
+    source: str
+
+    def holds(self, product_id: str, day: date, production: datetime | None) -> bool:
+        """Tell whether a production of a product's granule of a day is meant."""
+        if product_id not in self.products or not self.first <= day <= self.last:
+            return False
+        mended = self.produced_before and production and production >= self.produced_before
+        return not mended
+
+
+class KnownBad(_Model):
+    """The content of `known_bad.toml`."""
+
+    periods: tuple[Period, ...]
+
+
+@lru_cache(maxsize=1)
+def load_known_bad() -> KnownBad:
+    """Load `known_bad.toml`."""
+    text = files("msm.sources").joinpath("known_bad.toml").read_text(encoding="utf-8")
+    return KnownBad.model_validate(tomllib.loads(text))
+
+
+def sound(product: Product, granules: Iterable[Granule]) -> list[Granule]:
+    """Leave out granules that are known to be bad, and log each with the reason."""
+    kept = []
+    for granule in granules:
+        why = known_fault(product, granule)
+        if why:
+            log.warning("%s is left out: %s.", granule.name, why)
+        else:
+            kept.append(granule)
+    return kept
+
+
+def known_fault(product: Product, granule: Granule) -> str | None:
+    """Return why a granule is known to be bad, None where it is not."""
+    if granule.time is None:
+        return None
+    day = granule.time.date()
+    for period in load_known_bad().periods:
+        if period.holds(product.id, day, granule.production):
+            return period.reason
+    return None

@@ -1,0 +1,1 @@
+"""Accuracy where a network has not learned."""
