@@ -4,7 +4,8 @@ import numpy as np
 
 from benchmarks.operation.soak import contents
 from msm.fields import cell_fields
-from msm.fields.cell_fields import CellFields, Input
+from msm.fields.cell_fields import CellFields
+from msm.lineage import InputGranule
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run
 from msm.settings import Settings
@@ -19,7 +20,7 @@ UNITS = {
     "shortwave_down": "W m-2",
     "wind_speed": "m s-1",
 }
-USED = Input(
+USED = InputGranule(
     product="NLDAS_FORA0125_H",
     version="2.0",
     granule="NLDAS_FORA0125_H.A20160601.0000.020.nc",

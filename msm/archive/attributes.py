@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from msm.archive.daily_map import DailyMap, InputRecord, Lineage
+from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.naming import PRODUCT, PRODUCT_VERSION, file_stem
 from msm.errors import MsmError
 from msm.grid import ease
 from msm.grid.domain import Domain
+from msm.lineage import InputGranule
 
 LICENSE = "CC-BY-4.0"
 """Licence of the published maps (SPDX), as STAC and ACDD name it."""
@@ -173,7 +174,7 @@ def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
             forcing_sources=json.loads(attributes["forcing_sources"]),
             settings=json.loads(attributes["settings"]),
             inputs=tuple(
-                InputRecord.model_validate_json(line)
+                InputGranule.model_validate_json(line)
                 for line in attributes["input_granules"].splitlines()
             ),
         )

@@ -8,41 +8,18 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from msm.archive.layers import LAYERS, Layer
 from msm.errors import MsmError
 from msm.grid.domain import Domain
+from msm.lineage import InputGranule
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 in lower-case hexadecimal."""
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class InputRecord(BaseModel):
-    """One file that a day's map was made from, or that was passed over for a newer one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    product: str
-    """Earthdata short name, for example `NLDAS_FORA0125_H`."""
-    version: str
-    """The provider's collection version, for example `2.0`."""
-    granule: str
-    """The provider's name of the granule."""
-    checksum: str
-    """Algorithm and value, `sha256:...` or `md5:...`."""
-    size: int
-    """Size in bytes."""
-    production: AwareDatetime | None = None
-    """When the provider made the granule, UTC; None where it does not say."""
-    role: Literal["forcing", "retrieval", "statics", "comparison", "superseded"]
-    """`retrieval` names one that the network was told of days later, `superseded` one that a newer
-    production of the same time replaced."""
-    source: str = ""
-    """Host of the catalogue that offered it, or `mirror` for a folder of granules."""
 
 
 class Lineage(BaseModel):
@@ -72,7 +49,7 @@ class Lineage(BaseModel):
     """Products that each forcing variable comes from."""
     settings: dict[str, JsonValue] = {}
     """The settings that change values."""
-    inputs: tuple[InputRecord, ...]
+    inputs: tuple[InputGranule, ...]
     """The granules behind the map."""
 
     @property

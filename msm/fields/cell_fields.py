@@ -10,23 +10,22 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import h5py
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 from scipy import ndimage
 
 from msm.atomic_files import replacing
 from msm.errors import MsmError
 from msm.grid.domain import Domain
+from msm.lineage import InputGranule
 from msm.products import hdf5
-from msm.sources.granule import Granule, GranuleFile
 
 FILL_REACH = 5
 """Cells from which a value is taken at most where a source has none: 45 km."""
@@ -35,68 +34,7 @@ FLAGS = ("filled", "lower_tier")
 """Conditions of each cell that are stored beside the fields."""
 
 
-class Input(BaseModel):
-    """One granule that fields were made from, or that a newer one replaced."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    product: str
-    version: str
-    granule: str
-    time: datetime | None
-    size: int
-    checksum: str
-    """`sha256:` and the hash of the file that was read; of a superseded one, what is stated."""
-    production: datetime | None
-    role: Literal["forcing", "retrieval", "statics", "comparison", "superseded"]
-    source: str = ""
-    """Host of the catalogue that offered it, or `mirror`; empty where it was not noted."""
-
-    @classmethod
-    def used(
-        cls, file: GranuleFile, role: Literal["forcing", "retrieval", "statics", "comparison"]
-    ) -> Input:
-        """Describe a granule that was read."""
-        granule = file.granule
-        return cls(
-            product=granule.product,
-            version=granule.version,
-            granule=granule.name,
-            time=granule.time,
-            size=file.size,
-            checksum=f"sha256:{file.sha256}",
-            production=granule.production,
-            role=role,
-            source=granule.source,
-        )
-
-    @classmethod
-    def passed_over(cls, granule: Granule) -> Input:
-        """Describe a granule that a newer production of the same time replaced."""
-        return cls(
-            product=granule.product,
-            version=granule.version,
-            granule=granule.name,
-            time=granule.time,
-            size=granule.size or 0,
-            checksum=":".join(granule.checksum) if granule.checksum else "not stated",
-            production=granule.production,
-            role="superseded",
-            source=granule.source,
-        )
-
-    def is_of(self, granule: Granule) -> bool:
-        """Tell whether an offered granule is the one that was read.
-
-        Size and checksum tell; a revision of its record is nothing.
-        """
-        if granule.name != self.granule or granule.size not in (None, self.size):
-            return False
-        algorithm, value = granule.checksum or ("", "")
-        return algorithm != "sha256" or self.checksum == f"sha256:{value.lower()}"
-
-
-_INPUTS = TypeAdapter(tuple[Input, ...])
+_INPUTS = TypeAdapter(tuple[InputGranule, ...])
 
 DAMAGED = (OSError, RuntimeError, AttributeError, LookupError, ValueError)
 """What reading a file raises that is not what `write` wrote."""
@@ -115,7 +53,7 @@ class CellFields:
     units: dict[str, str]
     filled: NDArray[np.bool_]
     """Cells whose values were taken from a neighbour, shape (n_cell,)."""
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputGranule, ...]
     lower_tier: NDArray[np.bool_]
     """Cells with a value that is not from the best source, shape (n_cell,)."""
     origins: dict[str, str] = field(default_factory=dict)
@@ -213,7 +151,7 @@ class Label:
 
     sha256: str
     """`CellFields.sha256`."""
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputGranule, ...]
     awaited: tuple[str, ...]
 
 

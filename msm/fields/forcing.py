@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
-from msm.fields.cell_fields import CellFields, Input, fill_from_neighbours
+from msm.fields.cell_fields import CellFields, fill_from_neighbours
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.products.product import GranuleError, Product
@@ -108,8 +108,8 @@ def make(
         units=units,
         filled=filled,
         inputs=(
-            *(Input.used(file, "forcing") for file in granules),
-            *(Input.passed_over(granule) for granule in superseded),
+            *(file.used("forcing") for file in granules),
+            *(granule.superseded() for granule in superseded),
         ),
         lower_tier=choice.lower_tier,
         origins={name: ", ".join(ids) for name, ids in origins.items()},

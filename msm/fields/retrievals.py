@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from msm.fields.cell_fields import CellFields, Input
+from msm.fields.cell_fields import CellFields
 from msm.grid.domain import Domain
 from msm.products.product import Product
 from msm.products.reader_pool import Readers
@@ -83,7 +83,9 @@ def make(
         fields=fields,
         units={name: UNITS[name] for name in fields},
         filled=nothing,
-        inputs=(Input.used(file, "retrieval"), *map(Input.passed_over, superseded)) if file else (),
+        inputs=(file.used("retrieval"), *(granule.superseded() for granule in superseded))
+        if file
+        else (),
         lower_tier=nothing,
         origins={"retrieval": product.id} if file else {},
         awaited=() if file else (product.id,),

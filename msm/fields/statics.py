@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
-from msm.fields.cell_fields import CellFields, Input, fill_from_neighbours
+from msm.fields.cell_fields import CellFields, fill_from_neighbours
 from msm.grid.domain import Domain
 from msm.products.product import Product
 from msm.products.reader_pool import Readers
@@ -79,8 +79,8 @@ def make(
         filled=filled,
         lower_tier=np.zeros(domain.n_cell, bool),
         inputs=(
-            Input.used(constants_file, "statics"),
-            *(Input.used(file, "statics") for file in satellite_files),
+            constants_file.used("statics"),
+            *(file.used("statics") for file in satellite_files),
         ),
     )
 

@@ -167,7 +167,7 @@ def differing(
         others = [
             granule.name
             for granule in offered
-            if granule.name not in used or not used[granule.name].is_of(granule)
+            if granule.name not in used or not granule.is_same(used[granule.name])
         ]
         if others or len(offered) != len(used):
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""

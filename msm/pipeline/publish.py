@@ -12,11 +12,12 @@ import numpy as np
 
 import msm
 from msm.archive import store
-from msm.archive.daily_map import DailyMap, InputRecord, Lineage
+from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.quality import quality_flag
 from msm.errors import MsmError
 from msm.fields import cell_fields, statics
-from msm.fields.cell_fields import CellFields, Input
+from msm.fields.cell_fields import CellFields
+from msm.lineage import InputGranule
 from msm.model.chain import Chain, DayRecord
 from msm.pipeline.assess import at_first
 from msm.pipeline.chains import prediction_path
@@ -82,10 +83,7 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
             spin_up_days=age,
             state_before=_state_before(record),
             forcing_sources=dict(sorted(weather.origins.items())),
-            inputs=tuple(
-                InputRecord.model_validate(entry.model_dump(exclude={"time"}))
-                for entry in (*weather.inputs, *static.inputs)
-            ),
+            inputs=(*weather.inputs, *static.inputs),
         ),
     )
     forcing = {
@@ -117,7 +115,7 @@ def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
 
 
 def fingerprint(
-    run: Run, chain: Chain, record: DayRecord, inputs: Iterable[Input], static: CellFields
+    run: Run, chain: Chain, record: DayRecord, inputs: Iterable[InputGranule], static: CellFields
 ) -> str:
     """Hash everything that a day's values depend on, its forcing's inputs too; SHA-256 in hex."""
     depends_on = {
@@ -155,7 +153,7 @@ def may_change(run: Run, day: date, now: datetime) -> bool:
 
 
 def _may_change(
-    run: Run, inputs: Iterable[Input], awaited: Collection[str], day: date, now: datetime
+    run: Run, inputs: Iterable[InputGranule], awaited: Collection[str], day: date, now: datetime
 ) -> bool:
     """Tell whether a better source is awaited, or a provider may still revise what was used.
 

@@ -120,7 +120,7 @@ def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
         for day in window:
             label = cell_fields.read_label(run.retrieval_path(day))
             used = [entry for entry in label.inputs if entry.role == "retrieval"]
-            if day in offered and not any(entry.is_of(offered[day]) for entry in used):
+            if day in offered and not any(offered[day].is_same(entry) for entry in used):
                 found[day] = offered[day].name
     return found
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from msm.lineage import InputGranule, Role
 from msm.products.product import GranuleError, Product
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -45,6 +46,30 @@ class Granule:
         produced = self.production.timestamp() if self.production else 0.0
         return produced, self.release, self.counter, self.revision
 
+    def superseded(self) -> InputGranule:
+        """Return its record as one that a newer production replaced."""
+        return InputGranule(
+            product=self.product,
+            version=self.version,
+            granule=self.name,
+            time=self.time,
+            size=self.size or 0,
+            checksum=":".join(self.checksum) if self.checksum else "not stated",
+            production=self.production,
+            role="superseded",
+            source=self.source,
+        )
+
+    def is_same(self, used: InputGranule) -> bool:
+        """Return whether it is the granule that was read.
+
+        Size and checksum decide; a revision of its metadata alone does not count.
+        """
+        if self.name != used.granule or self.size not in (None, used.size):
+            return False
+        algorithm, value = self.checksum or ("", "")
+        return algorithm != "sha256" or used.checksum == f"sha256:{value.lower()}"
+
 
 @dataclass(frozen=True)
 class GranuleFile:
@@ -54,6 +79,20 @@ class GranuleFile:
     path: Path
     size: int
     sha256: str
+
+    def used(self, role: Role) -> InputGranule:
+        """Return its record as a granule that was read."""
+        return InputGranule(
+            product=self.granule.product,
+            version=self.granule.version,
+            granule=self.granule.name,
+            time=self.granule.time,
+            size=self.size,
+            checksum=f"sha256:{self.sha256}",
+            production=self.granule.production,
+            role=role,
+            source=self.granule.source,
+        )
 
 
 @dataclass(frozen=True)

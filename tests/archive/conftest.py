@@ -6,9 +6,10 @@ from datetime import date
 import numpy as np
 import pytest
 
-from msm.archive.daily_map import DailyMap, InputRecord, Lineage
+from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.quality import quality_flag
 from msm.grid.domain import Domain, load_domain
+from msm.lineage import InputGranule
 
 BOX = "box:41,47,-90,-84"
 """Lake Michigan and its shores: land, coast, and water inside."""
@@ -19,7 +20,7 @@ MapMaker = Callable[..., DailyMap]
 def make_lineage(**changes: object) -> Lineage:
     """Return a lineage like those of the daily run, with some fields changed."""
     inputs = tuple(
-        InputRecord(
+        InputGranule(
             product="NLDAS_FORA0125_H",
             version="2.0",
             granule=f"NLDAS_FORA0125_H.A20160401.{hour:02}00.020.nc",

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from msm.archive.daily_map import InputRecord, Lineage
+from msm.archive.daily_map import Lineage
 from msm.errors import MsmError
+from msm.lineage import InputGranule
 
 
 def test_a_map_of_another_shape_or_type_is_refused(make_map):
@@ -50,4 +51,4 @@ def test_lineage_refuses_what_it_does_not_know(make_map):
     with pytest.raises(ValidationError, match="status"):
         Lineage(**{**lineage.model_dump(), "status": "nearly final"})
     with pytest.raises(ValidationError, match="timezone"):
-        InputRecord(**{**lineage.inputs[0].model_dump(), "production": "2020-01-01T00:00:00"})
+        InputGranule(**{**lineage.inputs[0].model_dump(), "production": "2020-01-01T00:00:00"})
