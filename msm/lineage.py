@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
+
+from msm.frozen import FrozenModel
 
 Role = Literal["forcing", "retrieval", "statics", "comparison"]
 """What a granule was read for."""
 
 
-class InputGranule(BaseModel):
+class InputGranule(FrozenModel):
     """One granule that a result was made from, or that a newer production replaced."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     product: str
     """Earthdata short name, for example `NLDAS_FORA0125_H`."""

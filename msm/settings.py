@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,12 +15,11 @@ from pydantic_settings import (
 )
 
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 
 
-class Limits(BaseModel):
+class Limits(FrozenModel):
     """What a map must not exceed, m3 m-3 where it is soil moisture: `MSM_LIMITS`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     valid_fraction: float = Field(0.95, ge=0, le=1)
     """Share of the cells with a value, at least; a map with less is withheld."""

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from msm.atomic_files import read_document, replacing
+from msm.frozen import FrozenModel
 from msm.settings import Limits
 
 SUFFIX = "-quality.json"
@@ -30,11 +31,7 @@ class Verdict(StrEnum):
     """It is published, but `latest.json` does not point to it."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Beside(_Frozen):
+class Beside(FrozenModel):
     """A map beside another of the same cells."""
 
     cells: int
@@ -47,7 +44,7 @@ class Beside(_Frozen):
     """Pearson's R over the cells; None where one of the two does not vary."""
 
 
-class Assessment(_Frozen):
+class Assessment(FrozenModel):
     """How good a map looks."""
 
     day: date
@@ -70,7 +67,7 @@ class Assessment(_Frozen):
     satellite: Beside | None = None
     """Beside that day's SMAP retrievals of recommended quality; None where there are none yet."""
     satellite_granule: str | None = None
-    by_vegetation: dict[str, Beside] = {}
+    by_vegetation: dict[str, Beside] = Field(default_factory=dict)
     """The same by the water in the vegetation, which stands for the land cover."""
     verdict: Verdict = Verdict.good
     exceeded: tuple[str, ...] = ()

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from msm.archive.layers import LAYERS, Layer
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 from msm.grid.domain import Domain
 from msm.lineage import InputGranule
 
@@ -22,10 +23,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Lineage(BaseModel):
+class Lineage(FrozenModel):
     """Everything a day's map depends on; every field becomes a global attribute of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Literal["provisional", "final"]
     """`provisional` while a second-choice source was used or an input may still be revised."""
@@ -45,9 +44,9 @@ class Lineage(BaseModel):
     """Age of the state before the day, in days since the cold start."""
     state_before: str
     """Content hash of the state that the day started from, or `cold start`."""
-    forcing_sources: dict[str, str] = {}
+    forcing_sources: dict[str, str] = Field(default_factory=dict)
     """Products that each forcing variable comes from."""
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The settings that change values."""
     inputs: tuple[InputGranule, ...]
     """The granules behind the map."""

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 from msm.model import snapshot
 from msm.model.snapshot import Deflated
 from msm.model.state import State
@@ -29,11 +30,7 @@ class StateError(MsmError):
     """A chain or one of its snapshots cannot be used."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChainRoot(_Frozen):
+class ChainRoot(FrozenModel):
     """What a chain of states stands on; another root is another chain."""
 
     cold_start: date
@@ -50,7 +47,7 @@ class ChainRoot(_Frozen):
         return _canonical_hash(self)[:12]
 
 
-class DayRecord(_Frozen):
+class DayRecord(FrozenModel):
     """What is known of one day of a chain, whether or not its state is kept."""
 
     chain_id: str
@@ -67,7 +64,7 @@ class DayRecord(_Frozen):
     """Content of what the network said of the day; None where it was not asked to keep it."""
 
 
-class _Signed(_Frozen):
+class _Signed(FrozenModel):
     """A record as it is stored."""
 
     record: DayRecord

@@ -6,20 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from msm.atomic_files import replacing
+from msm.frozen import FrozenModel
 from msm.model.checkpoint import CheckpointError, load_checkpoint
 
 POINTER = "current.json"
 """Name of the file in the folder of the checkpoints."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Comparison(_Frozen):
+class Comparison(FrozenModel):
     """A checkpoint beside the one that it was to replace, at sites that neither had learned from.
 
     Differences are those of the new one less the old one at the same sites and days.
@@ -41,7 +38,7 @@ class Comparison(_Frozen):
     """Share of the bootstrap samples inside the interval."""
 
 
-class Promotion(_Frozen):
+class Promotion(FrozenModel):
     """How a checkpoint came into use."""
 
     file: str = Field(pattern=r"^[^/\\]+\.json$")
@@ -58,7 +55,7 @@ class Promotion(_Frozen):
     """Given where it was compared."""
 
 
-class Current(_Frozen):
+class Current(FrozenModel):
     """What the file holds."""
 
     format: Literal["msm-current-1"] = "msm-current-1"

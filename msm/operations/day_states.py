@@ -14,10 +14,11 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 
 from msm.archive import store
 from msm.atomic_files import read_document, replacing
+from msm.frozen import FrozenModel
 from msm.pipeline.run import Run, midnight
 from msm.sources.tiers import best_sources
 
@@ -37,10 +38,8 @@ class State(StrEnum):
     """Its inputs are there, and something went wrong."""
 
 
-class Trouble(BaseModel):
+class Trouble(FrozenModel):
     """What stood in the way of a day, the last time that it was tried."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sentence: str
     since: AwareDatetime
@@ -98,10 +97,8 @@ def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None
         new.write_text(json.dumps({str(day): entry for day, entry in document.items()}, indent=1))
 
 
-class Look(BaseModel):
+class Look(FrozenModel):
     """The last time that a scheduled run looked over the days."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: AwareDatetime
     first: date

@@ -16,9 +16,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 from msm.grid.ease import M09, M36
 
 TimeMeaning = Literal[
@@ -37,11 +37,7 @@ STEP = {
 """Time from one granule to the next; half-orbits and static granules come at no fixed times."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Variable(_Model):
+class Variable(FrozenModel):
     """One variable of a granule that msm reads."""
 
     name: str
@@ -78,7 +74,7 @@ class Variable(_Model):
     source: str
 
 
-class Grid(_Model):
+class Grid(FrozenModel):
     """The grid that a granule's fields stand on."""
 
     kind: Literal["latlon", "M09", "M36"]
@@ -122,7 +118,7 @@ class Grid(_Model):
         return (self.lat, self.lon) if self.kind == "latlon" else (self.y, self.x)
 
 
-class Stamp(_Model):
+class Stamp(FrozenModel):
     """Where a granule carries its own time: a CF time variable, or an ISO 8601 attribute."""
 
     variable: str | None = None
@@ -134,7 +130,7 @@ class Stamp(_Model):
     source: str
 
 
-class Attribute(_Model):
+class Attribute(FrozenModel):
     """A group attribute that identifies the product."""
 
     states: Literal["product", "version"]
@@ -145,7 +141,7 @@ class Attribute(_Model):
     value: str
 
 
-class Latency(_Model):
+class Latency(FrozenModel):
     """When a granule can be expected, and when it no longer changes, in days after its day."""
 
     due_days: float
@@ -154,7 +150,7 @@ class Latency(_Model):
     source: str
 
 
-class Layout(_Model):
+class Layout(FrozenModel):
     """Everything msm knows of one version of one product."""
 
     product: str

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from msm.frozen import FrozenModel
 
 Behaviour = Literal[
     "html_200",
@@ -34,10 +36,8 @@ body, as a search's. bytes: any body, as a granule's.
 """
 
 
-class Fault(BaseModel):
+class Fault(FrozenModel):
     """One rule: requests that match it misbehave."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str
     """Regular expression, looked for in the request's path with its query."""

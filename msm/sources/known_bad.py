@@ -9,19 +9,16 @@ from datetime import date, datetime
 from functools import lru_cache
 from importlib.resources import files
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
+from msm.frozen import FrozenModel
 from msm.products.product import Product
 from msm.sources.granule import Granule
 
 log = logging.getLogger(__name__)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Period(_Model):
+class Period(FrozenModel):
     """Days on which a product's granules are not to be used."""
 
     products: tuple[str, ...]
@@ -41,7 +38,7 @@ class Period(_Model):
         return not mended
 
 
-class KnownBad(_Model):
+class KnownBad(FrozenModel):
     """The content of `known_bad.toml`."""
 
     periods: tuple[Period, ...]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from msm.frozen import FrozenModel
 from msm.grid.domain import Domain
 from msm.products.product import Product
 from msm.products.registry import product as known_product
@@ -37,11 +37,7 @@ class Box(NamedTuple):
         )
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Tier(_Model):
+class Tier(FrozenModel):
     """What one product is good for as a source of forcing."""
 
     product: str
@@ -74,7 +70,7 @@ class Tier(_Model):
         return np.ones(domain.n_cell, bool) if self.cells is None else self.cells.holds(domain)
 
 
-class Tiers(_Model):
+class Tiers(FrozenModel):
     """The content of `tiers.toml`."""
 
     stand_in: dict[str, str]

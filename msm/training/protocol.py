@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pyproj import Geod
 
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 from msm.training.metrics import AnomalyRules
 
 FILE = Path(__file__).parent / "protocol.toml"
@@ -23,11 +24,7 @@ class ProtocolError(MsmError):
     """The data do not fit the protocol."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Scoring(_Part):
+class Scoring(FrozenModel):
     """Which days and sites are scored."""
 
     first: date
@@ -36,7 +33,7 @@ class Scoring(_Part):
     min_sites: int
 
 
-class Anomaly(_Part):
+class Anomaly(FrozenModel):
     """What an anomaly is, as `AnomalyRules` has it."""
 
     window_days: int
@@ -44,7 +41,7 @@ class Anomaly(_Part):
     min_days_per_year: int
 
 
-class Folds(_Part):
+class Folds(FrozenModel):
     """How stations are dealt out into folds."""
 
     number: int = Field(gt=1)
@@ -52,13 +49,13 @@ class Folds(_Part):
     seed: int
 
 
-class Calibration(_Part):
+class Calibration(FrozenModel):
     """How many members there are, each of which leaves a part of its stations out."""
 
     members: int = Field(gt=1)
 
 
-class Satellite(_Part):
+class Satellite(FrozenModel):
     """The years of the satellite test."""
 
     train_first: date
@@ -68,7 +65,7 @@ class Satellite(_Part):
     cells: int
 
 
-class Bootstrap(_Part):
+class Bootstrap(FrozenModel):
     """How two predictions are compared, paired over sites."""
 
     resamples: int
@@ -76,13 +73,13 @@ class Bootstrap(_Part):
     level: float
 
 
-class Jumpers(_Part):
+class Jumpers(FrozenModel):
     """Stations whose level changes."""
 
     stations: tuple[str, ...]
 
 
-class Protocol(_Part):
+class Protocol(FrozenModel):
     """The protocol, as `protocol.toml` states it and says why."""
 
     scoring: Scoring

@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from msm.errors import MsmError
+from msm.frozen import FrozenModel
 
 Measurement = Literal["ground", "satellite"]
 
@@ -21,11 +22,7 @@ class RecipeError(MsmError):
     """A recipe cannot be used."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StreamRecipe(_Part):
+class StreamRecipe(FrozenModel):
     """What one kind of measurement contributes to a fit."""
 
     first: date
@@ -45,7 +42,7 @@ class StreamRecipe(_Part):
     """Share of the steps that it takes part in, from the first on: less than 1 is pretraining."""
 
 
-class Recipe(_Part):
+class Recipe(FrozenModel):
     """A fit, as a TOML file states it."""
 
     name: str
