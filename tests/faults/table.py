@@ -68,10 +68,10 @@ def request(match: str, behaviour: Behaviour, times: int | None = None, seconds:
     return lambda sandbox: sandbox.fault(fault)
 
 
-NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): it is tried again in the next run."
+NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): the next run tries again."
 CATALOGUE_DOWN = "Earthdata's catalogue fails (...): see status.earthdata.nasa.gov and run again"
 UNREADABLE = (
-    "Earthdata's catalogue answers what cannot be read (...): see status.earthdata.nasa.gov"
+    "The answer of Earthdata's catalogue cannot be read (...): see status.earthdata.nasa.gov"
 )
 SILENT = "Earthdata does not answer (...): see status.earthdata.nasa.gov and run again later."
 LACKS_ONE = "lacks 1 of 25 granules (2016-04-01T01Z): they come up to 10 days late, run again"
@@ -117,14 +117,14 @@ ROWS = (
         "a token that dies after the search (401)",
         request(ANY_DATA, "unauthorized"),
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
         requests=2,
     ),
     Row(
         "a wrong token",
         lambda sandbox: None,
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
         requests=0,
         token="planted-wrong",
     ),
@@ -140,7 +140,7 @@ ROWS = (
         "a redirect to Earthdata Login, token only",
         request(ANY_DATA, "sign_in"),
         "stops the day",
-        "The host of NLDAS_FORA0125_H 2.0 asks for user and password, which a token does not "
+        "The host of NLDAS_FORA0125_H 2.0 requires user and password, which a token does not "
         "replace: set EARTHDATA_USERNAME and EARTHDATA_PASSWORD and remove EARTHDATA_TOKEN.",
     ),
     Row(
