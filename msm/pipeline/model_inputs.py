@@ -24,7 +24,7 @@ from msm.pipeline.stored_retrievals import SATELLITE, known_days, stored_fields
 from msm.products.definitions import SPL4SMLM_008
 from msm.products.product import Product
 from msm.sources.granule import GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +245,7 @@ def fetch_newest(
     run: Run, product: Product, start: datetime, end: datetime
 ) -> tuple[GranuleFile, ...]:
     """Fetch the newest production of each granule; what is not good is left out and logged."""
-    chosen, _ = newest(sound(product, run.source.search(product, start, end)))
+    chosen, _ = newest(drop_known_bad(product, run.source.search(product, start, end)))
     fetched = run.source.fetch(product, chosen) if chosen else None
     if fetched is None:
         return ()

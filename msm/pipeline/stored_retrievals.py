@@ -18,7 +18,7 @@ from msm.pipeline.run import Run, midnight, windows
 from msm.products.product import GranuleError
 from msm.products.smap_l3 import SPL3SMP_E_006
 from msm.sources.granule import Fetched, Granule, GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 
 log = logging.getLogger(__name__)
 
@@ -128,5 +128,5 @@ def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
 
 def _offered(run: Run, window: Sequence[date]) -> tuple[dict[date, Granule], list[Granule]]:
     found = run.source.search(SATELLITE, midnight(window[0]), midnight(window[-1]))
-    chosen, superseded = newest(sound(SATELLITE, found))
+    chosen, superseded = newest(drop_known_bad(SATELLITE, found))
     return {granule.time.date(): granule for granule in chosen if granule.time}, superseded
