@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from msm.cli.inspect import inspect
 from msm.products.definitions import PRODUCTS
 from msm.products.layout import STEP, Layout, Variable
 from msm.products.product import GranuleError, Product
-from msm.products.registry import inspect
 from msm.sources.known_bad import load_known_bad
 from msm.sources.tiers import Box, load_tiers
 

@@ -1,4 +1,4 @@
-"""`msm inspect`: any input granule, or a map of the product, summarised."""
+"""`msm inspect`: the summary of any input granule, or of a map of the product."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 import netCDF4
 import numpy as np
+from numpy.typing import NDArray
 
 from msm.archive.naming import PRODUCT, day_of
-from msm.products import registry
-from msm.products.registry import summary
+from msm.products.registry import identify
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Summarise a file as it was read, before any masking by quality.
+    """Summarise a file as read, before any masking by quality.
 
     Returns
     -------
     dict
-        `product`, `version`, `day` (ISO, None for a static product) and `variables`: by canonical
-        name `units`, `count` of values that are not fill, `min`, `mean`, `max`.
+        `product`, `version`, `day` (UTC, ISO 8601, None for a static product) and `variables`: by
+        canonical name, `units`, `count` of values that are not fill, and their unweighted `min`,
+        `mean` and `max` (None where there is no value).
 
     Raises
     ------
@@ -29,7 +30,7 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     day = day_of(path.stem)
     if day is None:
-        return registry.inspect(path)
+        return _granule(path)
     with netCDF4.Dataset(path) as dataset:
         layers = [v for v in dataset.variables.values() if "grid_mapping" in v.ncattrs()]
         return {
@@ -37,6 +38,33 @@ def inspect(path: Path) -> dict[str, Any]:
             "version": dataset.product_version,
             "day": day.isoformat(),
             "variables": {
-                layer.name: summary(layer.units, np.ma.compressed(layer[:])) for layer in layers
+                layer.name: _summary(layer.units, np.ma.compressed(layer[:])) for layer in layers
             },
         }
+
+
+def _granule(path: Path) -> dict[str, Any]:
+    product = identify(path)
+    reading = product.read(path)
+    return {
+        "product": product.layout.product,
+        "version": reading.version,
+        "day": reading.day.isoformat() if reading.day else None,
+        # Flags are not quantities: they are left out.
+        "variables": {
+            name: _summary(product.units(name), field[np.isfinite(field)])
+            for name, field in reading.fields.items()
+            if field.dtype.kind == "f"
+        },
+    }
+
+
+def _summary(units: str, values: NDArray[Any]) -> dict[str, Any]:
+    exact = values.astype(np.float64)
+    return {
+        "units": units,
+        "count": int(exact.size),
+        "min": float(exact.min()) if exact.size else None,
+        "mean": float(exact.mean()) if exact.size else None,
+        "max": float(exact.max()) if exact.size else None,
+    }

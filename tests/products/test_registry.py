@@ -6,10 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
+from msm.cli.inspect import inspect
 from msm.grid.ease import M09, M36, unproject
 from msm.products.definitions import PRODUCTS
 from msm.products.product import GranuleError, LayoutError
-from msm.products.registry import identify, inspect, product
+from msm.products.registry import identify, product
 
 NLDAS = [
     "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4",
@@ -87,7 +88,7 @@ def test_a_subset_by_a_service_is_refused_with_the_reason(real_data):
 
 
 def test_a_subset_of_two_hours_is_refused_with_the_reason(real_data):
-    with pytest.raises(LayoutError, match=r"M2T1NXSLV 5.12.4 but lacks T2M, QV2M: it is a subset"):
+    with pytest.raises(LayoutError, match=r"M2T1NXSLV 5.12.4 but has no T2M, QV2M: it is a subset"):
         inspect(real_data / "granules" / "M2T1NXSLV_temporal.nc4")
 
 
