@@ -42,7 +42,7 @@ def make_forcing(run: Run, day: date, gathered: Gathered) -> CellFields:
     failed: dict[str, str] = {}
     while True:
         try:
-            made = forcing.make(
+            made = forcing.daily_forcing(
                 run.domain,
                 day,
                 gathered.choice,
@@ -216,7 +216,9 @@ def stored_statics(run: Run) -> CellFields:
         raise MsmError(
             f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
         )
-    made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
+    made = statics.static_attributes(
+        run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers
+    )
     cell_fields.write(path, made)
     return made
 

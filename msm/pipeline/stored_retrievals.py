@@ -15,8 +15,8 @@ from datetime import date, timedelta
 from msm.fields import cell_fields, retrievals
 from msm.fields.cell_fields import CellFields
 from msm.pipeline.run import Run, midnight, windows
+from msm.products.definitions import SPL3SMP_E_006
 from msm.products.product import GranuleError
-from msm.products.smap_l3 import SPL3SMP_E_006
 from msm.sources.granule import Fetched, Granule, GranuleFile, newest
 from msm.sources.known_bad import drop_known_bad
 
@@ -103,10 +103,12 @@ def _fields(
     run: Run, day: date, file: GranuleFile | None, superseded: Sequence[Granule]
 ) -> CellFields:
     try:
-        return retrievals.make(run.domain, day, SATELLITE, file, superseded, run.readers)
+        return retrievals.retrievals_on_cells(
+            run.domain, day, SATELLITE, file, superseded, run.readers
+        )
     except GranuleError as error:
         log.warning("%s", error)
-        return retrievals.make(run.domain, day, SATELLITE, None, (), run.readers)
+        return retrievals.retrievals_on_cells(run.domain, day, SATELLITE, None, (), run.readers)
 
 
 def _known(run: Run, days: Iterable[date]) -> list[date]:
