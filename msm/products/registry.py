@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msm.errors import MsmError
 from msm.products.definitions import PRODUCTS
-from msm.products.product import LayoutError, Product, contradicts, held, missing, open_granule
+from msm.products.product import LayoutError, Product, contradicts, missing, open_granule, present
 
 
 def product(short_name: str, version: str) -> Product:
@@ -36,7 +36,7 @@ def identify(path: Path) -> Product:
         file's name, and what is missing for it.
     """
     with open_granule(path) as granule:
-        absent = {p.id: missing(p.layout, held(granule, p.layout)) for p in PRODUCTS}
+        absent = {p.id: missing(p.layout, present(granule, p.layout)) for p in PRODUCTS}
         # Of products with the same fields, the file belongs to the one that it names.
         contradicted = {p.id: contradicts(granule, p.layout) for p in PRODUCTS}
     by_content = [p for p in PRODUCTS if not absent[p.id]]

@@ -30,7 +30,7 @@ class Period(FrozenModel):
     reason: str
     source: str
 
-    def holds(self, product_id: str, day: date, production: datetime | None) -> bool:
+    def applies_to(self, product_id: str, day: date, production: datetime | None) -> bool:
         """Return whether the period applies to a production of a product's granule of a day."""
         if product_id not in self.products or not self.first <= day <= self.last:
             return False
@@ -69,6 +69,6 @@ def known_fault(product: Product, granule: Granule) -> str | None:
         return None
     day = granule.time.date()
     for period in load_known_bad().periods:
-        if period.holds(product.id, day, granule.production):
+        if period.applies_to(product.id, day, granule.production):
             return period.reason
     return None

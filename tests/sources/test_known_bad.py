@@ -3,9 +3,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from msm.products.definitions import SPL4SMGP_008
+from msm.products.definitions import SPL3SMP_E_006, SPL4SMGP_008
 from msm.products.registry import product
-from msm.products.smap_l3 import SPL3SMP_E_006
 from msm.sources.granule import Granule
 from msm.sources.known_bad import drop_known_bad, load_known_bad
 
