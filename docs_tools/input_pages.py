@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from msm.cli.inspect import inspect
+from msm.cli.inspect import summarise
 from msm.products.definitions import PRODUCTS
 from msm.products.layout import STEP, Layout, Variable
 from msm.products.product import GranuleError, Product
@@ -259,7 +259,7 @@ def real_files(granules: Path) -> str:
     rows, details = [], []
     for path in sorted(granules.iterdir()):
         try:
-            found = inspect(path)
+            found = summarise(path)
         except GranuleError as error:
             rows.append((f"`{path.name}`", "refused", "", str(error)))
             continue

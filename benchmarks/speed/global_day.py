@@ -24,7 +24,7 @@ from msm.archive.quicklook import draw
 from msm.cli.demo import logged_in
 from msm.operations.daily import bring_to, daily
 from msm.pipeline.chains import open_chain
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
 from msm.pipeline.model_inputs import stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import open_run
@@ -58,7 +58,7 @@ def prepare(folder: Path) -> dict[str, Settings]:
                 if name == "SPL4SMGP":
                     # From the sandbox's catalogue the map says that its weather is made up.
                     draw(daily(run, DAY, NOW).path, PICTURE, "")
-                gather(run, DAY, DAY)
+                select_and_fetch(run, DAY, DAY)
                 stored_statics(run)
             sites[name] = settings.model_copy(update={"mirror": site / "work" / "granules"})
     return sites

@@ -24,6 +24,7 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.lineage import InputGranule
 from msm.products import hdf5
+from msm.read_once import read_once
 
 FLAGS = ("filled", "lower_tier")
 """Flags of each cell that are stored with the fields."""
@@ -121,6 +122,7 @@ class Label:
     awaited: tuple[str, ...]
 
 
+@read_once
 def read_label(path: Path) -> Label:
     """Read what a file states about its content, without the values.
 

@@ -82,7 +82,7 @@ GROUPS = {
         Row(
             "corrupt forcing",
             "makes it anew, and goes on",
-            "... is damaged, and is made anew from its granules.",
+            "... is damaged, and is made again from its granules.",
         ),
         Row(
             "corrupt snapshot",

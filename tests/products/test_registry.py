@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from msm.cli.inspect import inspect
+from msm.cli.inspect import summarise
 from msm.grid.ease import M09, M36, unproject
 from msm.products.definitions import PRODUCTS
 from msm.products.product import GranuleError, LayoutError
@@ -97,7 +97,7 @@ def test_summary_equals_an_independent_reading(
     real_data, name, short_name, version, day, fill, variables
 ):
     path = real_data / "granules" / name
-    summary = inspect(path)
+    summary = summarise(path)
     assert (summary["product"], summary["version"]) == (short_name, version)
     assert summary["day"] == day
     for canonical, (original, factor) in variables.items():
@@ -113,7 +113,7 @@ def test_summary_equals_an_independent_reading(
 @pytest.mark.parametrize("name", NLDAS)
 def test_wind_speed_of_nldas_is_derived_from_its_components(real_data, name):
     path = real_data / "granules" / name
-    variables = inspect(path)["variables"]
+    variables = summarise(path)["variables"]
     with h5py.File(path) as file:
         east, north = file["UGRD"][...].astype(float), file["VGRD"][...].astype(float)
     check(variables["wind_speed"], np.hypot(east, north)[east < 1e19])
@@ -128,7 +128,7 @@ def test_time_of_nldas_is_its_hour(real_data):
 
 def test_summary_of_smap_l3_is_not_masked(real_data):
     """The file has values far beyond its own valid_max."""
-    summary = inspect(real_data / "granules" / SMAP_L3)
+    summary = summarise(real_data / "granules" / SMAP_L3)
     assert summary["variables"]["soil_moisture"]["max"] > 0.9
 
 
@@ -220,7 +220,7 @@ def test_every_real_file_is_tested(real_data):
 @pytest.mark.parametrize(("name", "reason"), REFUSED.items())
 def test_other_real_files_are_refused_by_name_with_the_reason(real_data, name, reason):
     with pytest.raises(GranuleError, match=f"{name}.*{reason}") as refusal:
-        inspect(real_data / "granules" / name)
+        summarise(real_data / "granules" / name)
     assert isinstance(refusal.value, LayoutError) == ("subset" in reason)
 
 
@@ -228,7 +228,7 @@ def test_unknown_product_is_refused(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["rain"] = np.zeros((2, 2))
     with pytest.raises(LayoutError, match="layout of no product that msm reads"):
-        inspect(tmp_path / "other.h5")
+        summarise(tmp_path / "other.h5")
 
 
 def test_renamed_granule_is_identified_by_its_content(real_data, tmp_path):
@@ -241,7 +241,7 @@ def test_granule_with_the_name_of_another_hour_is_refused(real_data, tmp_path):
     renamed = tmp_path / NLDAS[0].replace("20000101.0000", "20000101.0500")
     renamed.symlink_to(real_data / "granules" / NLDAS[0])
     with pytest.raises(GranuleError, match="not the time in its name"):
-        inspect(renamed)
+        summarise(renamed)
 
 
 @pytest.mark.parametrize("known", PRODUCTS, ids=lambda p: p.id)
