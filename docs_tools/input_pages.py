@@ -90,7 +90,7 @@ def sources_page() -> str:
 
     def name(variable: str, key: str) -> str:
         tier = tiers.products[key]
-        field = tiers.gives(tier, variable)
+        field = tiers.field_for(tier, variable)
         return tier.product + (f" (`{field}`)" if field != variable else "")
 
     orders = [

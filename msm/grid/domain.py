@@ -118,7 +118,7 @@ class Domain:
 
 @lru_cache(maxsize=1)
 def land_fraction() -> NDArray[np.uint8]:
-    """Read the packaged land mask: percent of land on the whole M09 grid, shape (1624, 3856)."""
+    """Read the packaged land mask: percent of land on the global M09 grid, shape (1624, 3856)."""
     packaged = files("msm.grid").joinpath(f"masks/M09-land-v{MASK_VERSION}.nc")
     with as_file(packaged) as path, netCDF4.Dataset(path) as dataset:
         dataset.set_auto_mask(False)

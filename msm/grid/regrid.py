@@ -198,9 +198,9 @@ def regrid(
             f"{weights.source_shape}: the file is not on its product's grid."
         )
     if not isinstance(fields, da.Array):
-        whole = fields.reshape(-1, *weights.source_shape) if fields.ndim > 2 else fields
-        chunks = (CHUNK_FIELDS,) * (whole.ndim - 2) + weights.source_shape
-        values, fraction = regrid(da.from_array(whole, chunks, name=False), weights)
+        stack = fields.reshape(-1, *weights.source_shape) if fields.ndim > 2 else fields
+        chunks = (CHUNK_FIELDS,) * (stack.ndim - 2) + weights.source_shape
+        values, fraction = regrid(da.from_array(stack, chunks, name=False), weights)
         shape = (*fields.shape[:-2], weights.row.size)
         return values.reshape(shape), fraction.reshape(shape)
     return da.apply_gufunc(

@@ -80,7 +80,7 @@ class Grid(FrozenModel):
     rows: int
     cols: int
     lat: str | None = None
-    """Path of the latitude axis; None on an EASE-2 grid, whose position comes from the grid."""
+    """Path of the latitude axis; None on an EASE-2 grid, whose position follows from the grid."""
     lon: str | None = None
     y: str | None = None
     """Path of the northing axis (m) of an EASE-2 grid, which places a subset."""
@@ -152,7 +152,7 @@ class Latency(FrozenModel):
 
 
 class Layout(FrozenModel):
-    """Everything msm knows of one version of one product."""
+    """The layout of one version of one product."""
 
     product: str
     """Earthdata short name."""

@@ -16,7 +16,7 @@ GridWindow = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Block:
-    """A granule that fills a block of its product's grid, which may be the whole grid."""
+    """A granule that fills a block of its product's grid, or all of it."""
 
     row: slice
     col: slice
@@ -129,8 +129,8 @@ def _common(one: slice, other: slice) -> slice:
     return slice(start, max(start, min(one.stop, other.stop)))
 
 
-def _within(part: slice, whole: slice) -> slice:
-    return slice(part.start - whole.start, part.stop - whole.start)
+def _within(part: slice, outer: slice) -> slice:
+    return slice(part.start - outer.start, part.stop - outer.start)
 
 
 def _shape(window: GridWindow) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What msm corrects in earthaccess, each with its upstream issue and the version that ends it.
 
 All of it is needed with earthaccess 0.17 and 0.18. `pyproject.toml` admits no later version, so
-that each correction is checked again before the next one comes into use. Numbers are of
+that each correction is checked again before a later one is used. Numbers are of
 github.com/earthaccess-dev/earthaccess unless another project is named.
 """
 
@@ -28,12 +28,12 @@ MAX_RETRY_AFTER = 120.0
 
 
 class _BoundedRetry(Retry):
-    """Retries that wait as long as the server asks, and not at all where that is too long."""
+    """Retries that wait as long as the server asks, or stop at once where that is too long."""
 
     def increment(self, *args: Any, **options: Any) -> Self:
         response = options.get("response")
         if response is not None and (self.get_retry_after(response) or 0.0) > MAX_RETRY_AFTER:
-            # With raise_on_status=False this makes the answer itself the result.
+            # With raise_on_status=False the caller receives the answer.
             raise MaxRetryError(options["_pool"], None, None)
         return super().increment(*args, **options)
 

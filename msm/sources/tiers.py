@@ -83,7 +83,7 @@ class Tiers(FrozenModel):
         ordered = self.required.get(variable) or self.optional[variable]
         return [tier for key in ordered if (tier := self.products[key]).serves(domain)]
 
-    def gives(self, tier: Tier, variable: str) -> str:
+    def field_for(self, tier: Tier, variable: str) -> str:
         """Return the product's field that is used for a variable: itself, or its stand-in."""
         return variable if variable in tier.source.forcing else self.stand_in[variable]
 
@@ -167,7 +167,7 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
                 incomplete.append(product)
                 waiting |= cells
                 continue
-            field = tiers.gives(tier, variable)
+            field = tiers.field_for(tier, variable)
             shares.append(Share(variable, field, product, cells))
             lower |= cells & (waiting | (field != variable))
             left &= ~cells
@@ -180,7 +180,7 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
     for variable in tiers.optional:
         for tier in tiers.of(variable, domain):
             if tier.source.id in used:
-                field = tiers.gives(tier, variable)
+                field = tiers.field_for(tier, variable)
                 shares.append(Share(variable, field, tier.source, tier.reaches(domain)))
                 break
     return Choice(tuple(shares), lower, tuple(awaited))

@@ -88,7 +88,7 @@ GROUPS = {
             "corrupt snapshot",
             "begins at the state before it, and goes on",
             "... The days from the newest state before it are run again; `msm backfill ... "
-            "--replace all` makes it anew.",
+            "--replace all` makes it again.",
         ),
         Row(
             "corrupt record of a day",

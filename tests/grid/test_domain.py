@@ -73,9 +73,9 @@ def test_to_map_and_from_map_are_inverse():
     assert window.shape == box.shape
     assert np.isnan(window).sum() == window.size - box.n_cell
     np.testing.assert_array_equal(box.from_map(window), values)
-    whole = np.zeros((M09.rows, M09.cols), np.float32)
-    whole[box.row, box.col] = values
-    np.testing.assert_array_equal(box.from_map(whole[box.window.slices]), values)
+    globe = np.zeros((M09.rows, M09.cols), np.float32)
+    globe[box.row, box.col] = values
+    np.testing.assert_array_equal(box.from_map(globe[box.window.slices]), values)
 
 
 def test_mask_hash_differs_between_domains():

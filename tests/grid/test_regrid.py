@@ -156,13 +156,13 @@ def test_needed_block_gives_the_same_bits_as_the_complete_source(
     field[rng.random(field.shape) < 0.2] = np.nan
     onto = weights(source, BOX)
     part = onto.within(onto.needed)
-    whole, less = values_of(field, onto), values_of(field[onto.needed], part)
-    assert [a.tobytes() for a in whole] == [a.tobytes() for a in less]
+    complete, needed = values_of(field, onto), values_of(field[onto.needed], part)
+    assert [a.tobytes() for a in complete] == [a.tobytes() for a in needed]
 
 
 def test_both_ends_of_a_0_to_360_source_are_needed_around_greenwich():
-    whole = LatLonGrid.from_centres(np.arange(-89.5, 90), np.arange(0.5, 360))
-    rows, cols = weights(whole, load_domain("box:50,54,-4,2")).needed
+    globe = LatLonGrid.from_centres(np.arange(-89.5, 90), np.arange(0.5, 360))
+    rows, cols = weights(globe, load_domain("box:50,54,-4,2")).needed
     assert cols == slice(0, 360)
     assert rows == slice(139, 144)
 
@@ -178,9 +178,9 @@ def test_a_distant_source_is_not_needed():
 def test_dask_chunks_along_time_do_not_change_the_values():
     hours = np.random.default_rng(0).normal(size=(6, 12, 16))
     onto = weights(grid(), BOX)
-    whole = values_of(hours, onto)[0]
+    together = values_of(hours, onto)[0]
     np.testing.assert_array_equal(
-        values_of(da.from_array(hours, chunks=(2, 12, 16)), onto)[0], whole
+        values_of(da.from_array(hours, chunks=(2, 12, 16)), onto)[0], together
     )
 
 
@@ -197,10 +197,12 @@ def test_uneven_axes_are_refused():
 edges = st.lists(st.floats(-100, 100), min_size=2, max_size=12, unique=True).map(sorted)
 
 
-@given(source=edges, target=edges, turned=st.booleans(), other_turned=st.booleans())
-def test_overlap_equals_that_of_each_pair_of_intervals(source, target, turned, other_turned):
-    source, target = np.array(source[:: -1 if turned else 1]), np.array(target)
-    if other_turned:
+@given(source=edges, target=edges, reverse_source=st.booleans(), reverse_target=st.booleans())
+def test_overlap_equals_that_of_each_pair_of_intervals(
+    source, target, reverse_source, reverse_target
+):
+    source, target = np.array(source[:: -1 if reverse_source else 1]), np.array(target)
+    if reverse_target:
         target = target[::-1]
     expected = [
         [max(0.0, min(max(t), max(s)) - max(min(t), min(s))) for s in pairwise(source)]

@@ -43,7 +43,7 @@ def test_every_entry_names_a_product_with_the_variable_in_its_units():
     for variable, order in orders.items():
         for key in order:
             tier = TIERS.products[key]
-            field = TIERS.gives(tier, variable)
+            field = TIERS.field_for(tier, variable)
             assert field in tier.source.forcing
             assert tier.source.units(field) == units[variable]
             assert tier.source.layout.stamps(DAY)
