@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msm.archive import store
-from msm.archive.sidecars import Record
+from msm.archive.sidecars import PublishedDay
 from msm.archive.store import Published
 from msm.atomic_files import locked
 from msm.errors import MsmError
@@ -155,7 +155,7 @@ def plan(run: Run, days: Collection[date], replace: Replace, *, online: bool = F
     return Plan(wanted, after)
 
 
-def _refuse_others(run: Run, items: dict[date, Record]) -> None:
+def _refuse_others(run: Run, items: dict[date, PublishedDay]) -> None:
     card = run.checkpoint.card
     mine = f"{card.name} {card.version}"
     others = {day: item.checkpoint for day, item in items.items() if item.checkpoint != mine}
