@@ -78,7 +78,7 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
         The days of which more is known now.
     """
     limits = run.settings.limits
-    lacking = {}
+    found, lacking = {}, {}
     for day in days:
         path = map_path(run.settings.archive, run.domain.name, day)
         known = read_assessment(path) if path.is_file() else None
@@ -86,20 +86,18 @@ def later(run: Run, days: Iterable[date]) -> list[date]:
             continue
         judged = known.judged(limits)
         if known != judged:
-            store.assess(run.settings.archive, run.domain.name, judged)
+            found[day] = judged
         if known.satellite_granule is None:
             lacking[day] = known
-    if not lacking:
-        return []
-    files = offered_days(run, lacking)
+    files = offered_days(run, lacking) if lacking else {}
     for day, file in files.items():
         values = _published(run, day)
         if values is not None:
-            found = _beside_satellite(run, file, values) | {
+            more = _beside_satellite(run, file, values) | {
                 "other_years": _other_years(run, day, values)
             }
-            known = lacking[day].model_copy(update=found)
-            store.assess(run.settings.archive, run.domain.name, known.judged(limits))
+            found[day] = lacking[day].model_copy(update=more).judged(limits)
+    store.assess(run.settings.archive, run.domain.name, found.values())
     return sorted(files)
 
 
