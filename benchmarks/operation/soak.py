@@ -236,10 +236,10 @@ class Worker:
 
 def _work(told: Connection) -> None:
     """Run the flow for every moment that is told, once all is loaded."""
-    from flows.retries import TRIED_AGAIN
+    from flows.retries import RETRY_POLICY
 
     # Waits for a server pass in no time, as the days do.
-    TRIED_AGAIN["retry_delay_seconds"] = 0.1
+    RETRY_POLICY["retry_delay_seconds"] = 0.1
     import flows.daily  # noqa: F401
 
     os.setsid()

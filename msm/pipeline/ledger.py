@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 
 import msm
 from msm.archive import store
+from msm.archive.sidecars import PublishedDay
 from msm.errors import MsmError
 from msm.fields.cell_fields import CellFields, Label
 from msm.model.chain import Chain, DayRecord, read_root
