@@ -14,6 +14,9 @@ class SmallWeather(SyntheticWeather):
 
     extent = Extent(38.0, 40.0, -92.0, -89.0)
 
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, self.extent)
+
     def hour(self, stamp: datetime, lat: NDArray[Any], lon: NDArray[Any]) -> Fields:
         """Give the forcing at a UTC hour; see `Weather.hour`."""
         fields = super().hour(stamp, lat, lon)

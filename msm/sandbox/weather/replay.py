@@ -55,7 +55,6 @@ class ReplayWeather:
 
     extent = NORTH_AMERICA
 
-    name: str
     first_day: date
     row: NDArray[np.int64]
     """M36 rows of the points, shape (pixel,)."""
@@ -99,7 +98,6 @@ class ReplayWeather:
         if np.any((row - row.min()) % NEST) or np.any((col - col.min()) % NEST):
             raise MsmError(f"The points of {path} do not lie on every {NEST}th M36 row and column.")
         return cls(
-            name=f"replay of {path.name}",
             first_day=start,
             row=row,
             col=col,
