@@ -126,3 +126,26 @@ def test_a_failed_start_says_why(tmp_path):
         start(tmp_path, "sunny"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("msm.sandbox", "{} synthetic"), ("msm.cli.main", "sandbox serve --root {}")],
+)
+def test_a_missing_extra_is_one_sentence(tmp_path, module, arguments):
+    code = (
+        "import runpy, sys\nsys.modules['trustme'] = None\n"
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    arguments = arguments.format(tmp_path).split()
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "The sandbox needs trustme, which is not installed" in result.stderr
+    assert "pip install 'msm[sandbox]'" in result.stderr
+    assert "Traceback" not in result.stderr
