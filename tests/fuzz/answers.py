@@ -13,7 +13,7 @@ from typing import Any
 from msm.products.product import Product
 from msm.products.registry import product
 from msm.sandbox.faults import Fault
-from msm.sandbox.granules.granule import Facts, products
+from msm.sandbox.granules.granule import FileInfo, served_products
 from msm.sandbox.process import Sandbox
 from msm.sandbox.server.catalogue import Catalogue, granule_record
 from msm.sandbox.weather.synthetic import SyntheticWeather
@@ -68,10 +68,10 @@ def asked() -> list[Asked]:
     """Return what is asked for, and what the right answer would be."""
     catalogue = Catalogue(SyntheticWeather(1))
     made = []
-    for served in (products()[name] for name in ASKED):
+    for served in (served_products()[name] for name in ASKED):
         granules = list(catalogue.within(served, DAY, DAY + timedelta(days=2)))[:2]
-        facts = Facts(1000, "ab" * 32)
-        records = [granule_record(g, facts, "https://127.0.0.1/data/") for g in granules]
+        info = FileInfo(1000, "ab" * 32)
+        records = [granule_record(g, info, "https://127.0.0.1/data/") for g in granules]
         known = product(served.layout.product, served.layout.version)
         made.append(Asked(known, records, granules[0].stamp, granules[-1].stamp))
     return made

@@ -13,7 +13,7 @@ from msm.products.definitions import PRODUCTS
 from msm.products.layout import Layout
 from msm.products.placement import GridWindow
 from msm.products.product import Product
-from msm.sandbox.granules.granule import products as served
+from msm.sandbox.granules.granule import served_products
 from msm.sandbox.granules.window import window
 from msm.sandbox.granules.writer import CLOCK, write_granule
 from msm.sandbox.weather.interface import WORLD, Extent
@@ -59,7 +59,7 @@ def make_subjects(folder: Path) -> list[Subject]:
 def _make(product: Product, folder: Path) -> Subject:
     layout = product.layout
     stamp = DAY.replace(hour=layout.first_minutes // 60, minute=layout.first_minutes % 60)
-    known = served().get(layout.product)
+    known = served_products().get(layout.product)
     if known is not None and known.layout is layout:
         name, clock = known.name(stamp, 1), known.clock
     else:

@@ -16,7 +16,7 @@ Half = Literal["am", "pm"]
 """Half-orbits of SMAP: `am` descending at 6 h, `pm` ascending at 18 h local solar time."""
 
 FLAG_FILL = 65534
-"""Fill of SMAP's flags where nothing was observed."""
+"""Fill of SMAP's flags at places that were not observed."""
 
 Fields = Mapping[str, NDArray[Any]]
 
@@ -89,7 +89,7 @@ def on_land(lat: NDArray[Any], lon: NDArray[Any], extent: Extent) -> NDArray[np.
 
 
 class Weather(Protocol):
-    """Fields of any hour or day of a period, always the same for the same arguments."""
+    """Fields of any hour or day of a period, equal for equal arguments."""
 
     @property
     def extent(self) -> Extent:
@@ -155,6 +155,6 @@ class Weather(Protocol):
         Returns
         -------
         NDArray
-            m3 m-3, shape (rows, cols), NaN where it is not known: at sea and outside the extent.
+            m3 m-3, shape (rows, cols), NaN at sea and outside the extent.
         """
         ...

@@ -1,4 +1,4 @@
-"""The sources of weather, by name."""
+"""Weathers by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_weather(source: str) -> Weather:
     Raises
     ------
     MsmError
-        If it is none of these.
+        If the source is not one of these.
     """
     kind, _, seed = source.partition(":")
     if kind in EXTENTS and (not seed or seed.isdigit()):

@@ -1,4 +1,4 @@
-"""The storms of the made-up globe: eastwards in mid-latitudes, westwards in the tropics."""
+"""Simulated storms, which travel eastwards in mid-latitudes and westwards in the tropics."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ REACH = 5.0
 hundred-thousandth of the centre's."""
 
 TROPICAL, TEMPERATE = 120.0, 32.0
-"""Storms born on a day around the rain belt and in each hemisphere's mid-latitudes; where it is
-dry, fewer live."""
+"""Mean number of storms that begin on a day around the rain belt and in each hemisphere's
+mid-latitudes, before those over dry land are left out."""
 
 
 class Storms(NamedTuple):
@@ -37,20 +37,20 @@ class Storms(NamedTuple):
     life: Array
     """Hours."""
     lat: Array
-    """Where they are born, degrees."""
+    """Where they begin, degrees."""
     lon: Array
     north: Array
     """Speed, degrees of latitude per hour."""
     east: Array
     """Speed, degrees of longitude per hour."""
     radius: Array
-    """Degrees of latitude at which rain has fallen to 61 percent of the centre's."""
+    """Distance at which the rain is 61 percent of the centre's, degrees of latitude."""
     rain: Array
-    """Rain rate at the centre at its strongest, mm h-1."""
+    """Highest rain rate at the centre, mm h-1."""
 
 
 def storms_at(seed: int, time: datetime) -> Storms:
-    """List the storms alive at a time, the same for the same seed and time."""
+    """Return the storms alive at a time, a function of seed and time."""
     days = (time.date() - timedelta(days=back) for back in range(int(LIFE_HOURS // 24) + 1))
     born = _joined([_born_on(seed, day) for day in days])
     age = time.timestamp() / 3600.0 - born.born
@@ -58,7 +58,7 @@ def storms_at(seed: int, time: datetime) -> Storms:
 
 
 def rain_rate(seed: int, time: datetime, lat: Array, lon: Array) -> Array:
-    """Rain before evaporation, mm h-1, shape (lat, lon) for axes in degrees, float32."""
+    """Return the rain rate before evaporation, mm h-1, on axes in degrees, shape (lat, lon)."""
     storms = storms_at(seed, time)
     age = time.timestamp() / 3600.0 - storms.born
     centre = storms.lat + storms.north * age
@@ -92,7 +92,7 @@ def _born_on(seed: int, day: date) -> Storms:
 
 
 def _tropical(chance: np.random.Generator, noon: datetime) -> Storms:
-    """Make the storms of a day around the rain belt."""
+    """Return the storms of a day around the rain belt."""
     count = int(chance.poisson(TROPICAL))
     return _thinned(
         chance,
@@ -111,7 +111,7 @@ def _tropical(chance: np.random.Generator, noon: datetime) -> Storms:
 
 
 def _temperate(chance: np.random.Generator, noon: datetime, side: int) -> Storms:
-    """Make the storms of a day in the mid-latitudes north (side 1) or south (-1)."""
+    """Return the storms of a day in the mid-latitudes north (side 1) or south (-1)."""
     count = int(chance.poisson(TEMPERATE))
     # Summers have smaller and stronger storms, winters larger and weaker ones.
     summer = 0.5 + 0.5 * side * season(noon)
@@ -132,7 +132,7 @@ def _temperate(chance: np.random.Generator, noon: datetime, side: int) -> Storms
 
 
 def _thinned(chance: np.random.Generator, noon: datetime, storms: Storms) -> Storms:
-    """Leave out storms where it is dry."""
+    """Leave out most storms over dry land."""
     dry = dryness_at(noon, storms.lat, storms.lon)
     return _chosen(storms, chance.uniform(0, 1, dry.size) >= 0.97 * dry)
 
