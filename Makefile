@@ -107,7 +107,7 @@ image:  ## build the container image
 lock:  ## resolve the dependencies anew and write both lock files
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --editable . torch==$(TORCH)
+	build/lock/bin/python -m pip install --editable '.[sandbox]' torch==$(TORCH)
 	build/lock/bin/python -m pip freeze --exclude msm > build/lock/runtime
 	build/lock/bin/python -m pip install --editable '.[dev]' torch==$(TORCH)
 	build/lock/bin/python -m pip freeze --exclude msm > build/lock/all

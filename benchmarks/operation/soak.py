@@ -123,7 +123,7 @@ def soak(
     # The site begins on the eve of the season, with the days of a window.
     days = [FIRST + timedelta(days=n) for n in range(-WINDOW_DAYS, n_days)]
     operate(sandbox, events, days, hours, report, pictures)
-    sandbox.mend()
+    sandbox.clear_faults()
     compare(folder, days, report)
     report.minutes = (time.perf_counter() - began) / 60
     return report

@@ -103,7 +103,7 @@ def works(real: Path, folder: Path) -> list[Work]:
         if (real / file).exists()
     ]
     for name, version in SIMULATED:
-        served = granule.products().get(name)
+        served = granule.served_products().get(name)
         if served is not None:
             original = folder / f"{name}.original"
             known = product(name, version)

@@ -165,10 +165,10 @@ KILLED = textwrap.dedent(
     import os, signal
     from datetime import UTC, date, datetime
     from msm.archive import netcdf
-    from msm.pipeline.daily import daily
+    from msm.operations.daily import daily
     from msm.pipeline.run import open_run
     from msm.settings import read_settings
-    from tests.pipeline.test_daily import Clock
+    from tests.operations.test_daily import Clock
 
     netcdf.datetime = Clock
 

@@ -1,4 +1,4 @@
-"""The sandbox's files: made when first asked for, by worker processes, and kept for a while."""
+"""The sandbox's granule files, written on demand by worker processes and kept for a while."""
 
 from __future__ import annotations
 
@@ -15,47 +15,49 @@ from pathlib import Path
 
 from msm.errors import MsmError
 from msm.sandbox.granules.alterations import Alteration
-from msm.sandbox.granules.granule import Facts, make_granule
-from msm.sandbox.server.catalogue import Granule
+from msm.sandbox.granules.granule import FileInfo, make_granule
+from msm.sandbox.server.catalogue import ServedGranule
 from msm.sandbox.weather.interface import Weather
 
 KEPT_BYTES = 4 * 2**30
-"""Size of the files on disk; an older one is made anew, the same, when it is asked for again."""
+"""Maximum size of the files on disk; older ones are written again on demand, byte for byte."""
 
 WORKERS = 2
 
 MARKER = ".made-by-msm-sandbox"
-"""File that tells the sandbox's own folder, which it may empty, from any other."""
+"""File that marks a folder as the sandbox's own, which it may empty."""
 
 _weather: Weather
 """The weather of a worker process."""
 
 
-class Shelf:
-    """Granule files by what is in them."""
+class GranuleStore:
+    """Granule files by product, content and name."""
 
     def __init__(self, folder: Path, weather: Weather) -> None:
-        """Start the workers; call it before any thread runs, as they are forked.
+        """Start the workers; call it before any thread runs, since they are forked.
 
         Forked workers share the weather's tables and start at once. HDF5 is not thread-safe, so
-        files are made in processes. Files of an earlier run are removed: what they hold may have
-        come from other weather.
+        processes write the files. Files of an earlier run are removed, since they may come from
+        another weather.
 
         Raises
         ------
         MsmError
-            If the folder holds something else.
+            If the folder is not the sandbox's own.
         """
         marker = folder / MARKER
         if folder.exists() and not marker.exists():
-            raise MsmError(f"{folder} was not made by the sandbox: move it, or give another root.")
+            raise MsmError(
+                f"{folder} was not created by the sandbox: move it, or choose another root."
+            )
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         marker.touch()
         self._folder = folder
-        self._facts: dict[Path, Facts] = {}
+        self._info: dict[Path, FileInfo] = {}
         self._kept: OrderedDict[Path, None] = OrderedDict()
-        self._making: dict[Path, asyncio.Task[Facts]] = {}
+        self._making: dict[Path, asyncio.Task[FileInfo]] = {}
         self._pool = ProcessPoolExecutor(
             WORKERS, multiprocessing.get_context("fork"), _begin_work, (weather, os.getpid())
         )
@@ -65,13 +67,13 @@ class Shelf:
         """Stop the workers."""
         self._pool.shutdown(cancel_futures=True)
 
-    async def facts(self, granule: Granule) -> Facts:
-        """Return size and checksum of a granule's file, making it if it was never made."""
+    async def info(self, granule: ServedGranule) -> FileInfo:
+        """Return size and checksum of a granule's file, which is written if it never was."""
         path = self._path(granule)
-        return self._facts.get(path) or await self._make(granule, path)
+        return self._info.get(path) or await self._make(granule, path)
 
-    async def file(self, granule: Granule) -> Path:
-        """Return the path of a granule's file, making it if it is not there."""
+    async def file(self, granule: ServedGranule) -> Path:
+        """Return the path of a granule's file, which is written if it does not exist."""
         path = self._path(granule)
         if path in self._kept:
             self._kept.move_to_end(path)
@@ -79,20 +81,20 @@ class Shelf:
             await self._make(granule, path)
         return path
 
-    def _path(self, granule: Granule) -> Path:
+    def _path(self, granule: ServedGranule) -> Path:
         short_name = granule.product.layout.product
         content = f"{granule.content}-{granule.alteration or 'right'}"
         return self._folder / short_name / content / granule.name
 
-    async def _make(self, granule: Granule, path: Path) -> Facts:
+    async def _make(self, granule: ServedGranule, path: Path) -> FileInfo:
         if path not in self._making:
             self._making[path] = asyncio.create_task(self._work(granule, path))
-        # A client that goes away must not stop the work that another one waits for.
+        # A client that disconnects must not stop the work that another one waits for.
         return await asyncio.shield(self._making[path])
 
-    async def _work(self, granule: Granule, path: Path) -> Facts:
+    async def _work(self, granule: ServedGranule, path: Path) -> FileInfo:
         try:
-            facts = await asyncio.get_running_loop().run_in_executor(
+            info = await asyncio.get_running_loop().run_in_executor(
                 self._pool,
                 _work,
                 granule.product.layout.product,
@@ -103,11 +105,11 @@ class Shelf:
             )
         finally:
             del self._making[path]
-        self._facts[path] = facts
+        self._info[path] = info
         self._kept[path] = None
-        while sum(self._facts[kept].size for kept in self._kept) > KEPT_BYTES:
+        while sum(self._info[kept].size for kept in self._kept) > KEPT_BYTES:
             self._kept.popitem(last=False)[0].unlink(missing_ok=True)
-        return facts
+        return info
 
 
 def _begin_work(weather: Weather, parent: int) -> None:
@@ -115,7 +117,7 @@ def _begin_work(weather: Weather, parent: int) -> None:
     _weather = weather
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # A worker waits on a pipe that it holds both ends of: without this it outlives the server.
+    # A worker waits on a pipe of which it holds both ends: without this it outlives the server.
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != parent:
@@ -124,5 +126,5 @@ def _begin_work(weather: Weather, parent: int) -> None:
 
 def _work(
     short_name: str, stamp: datetime, content: int, path: Path, alteration: Alteration | None
-) -> Facts:
+) -> FileInfo:
     return make_granule(_weather, short_name, stamp, content, path, alteration)
