@@ -34,11 +34,8 @@ demo: $(READY)  ## make one map against the embedded sandbox, without credential
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-lint: $(READY)  ## check style, docstrings, types and the rooms
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+lint: $(READY)  ## check style, types, layers and spelling
+	$(BIN)/pre-commit run --all-files
 
 docs: $(READY)  ## build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
