@@ -33,10 +33,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Keep only the text of links to files of the repository that the site does not hold."""
+    """Link to the pages of notebooks, and to no file of the repository that the site omits."""
 
     def linked(match: re.Match[str]) -> str:
         target = normpath(join(dirname(page.file.src_uri), match[2]))
+        if target.endswith(".ipynb"):
+            return match[0].replace(".ipynb)", ".md)")
         in_repository = Path(config.docs_dir, target).exists()
         return match[1] if in_repository and target not in files.src_uris else match[0]
 

@@ -32,9 +32,11 @@ def test_links_to_another_host_and_own_scripts_are_allowed(tmp_path):
 def test_links_to_files_outside_the_site_become_text(tmp_path):
     (tmp_path / "docs" / "folder").mkdir(parents=True)
     (tmp_path / "code.py").touch()
-    text = "[code](../code.py), [data](folder), [page](page.md#part), [lost](../lost.py)"
+    text = (
+        "[code](../code.py), [data](folder), [page](page.md#part), [lost](../lost.py), [n](n.ipynb)"
+    )
     page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
     config = SimpleNamespace(docs_dir=tmp_path / "docs")
     files = SimpleNamespace(src_uris={"page.md"})
     shown = on_page_markdown(text, page, config, files)
-    assert shown == "code, data, [page](page.md#part), [lost](../lost.py)"
+    assert shown == "code, data, [page](page.md#part), [lost](../lost.py), [n](n.md)"
