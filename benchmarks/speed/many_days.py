@@ -48,16 +48,16 @@ def store_forcing(run: Run) -> None:
     for number, day in enumerate(DAYS[1:], 1):
         warmer = first.fields["air_temperature"] + np.float32(0.1 * number)
         fields = first.fields | {"air_temperature": warmer}
-        cell_fields.write(run.forcing_path(day), replace(first, day=day, fields=fields))
+        cell_fields.write(run.workspace.forcing(day), replace(first, day=day, fields=fields))
 
 
 def run_all(settings: Settings, workers: int) -> float:
     """Make all days from a cold start; seconds without the start of the workers."""
     shutil.rmtree(settings.work / "states", ignore_errors=True)
     shutil.rmtree(settings.archive, ignore_errors=True)
-    with open_run(settings) as run, local_cluster(settings, workers) as crew:
-        backfill(run, DAYS[:WARM_UP], "missing", crew, NOW)
-        return backfill(run, DAYS[WARM_UP:], "missing", crew, NOW).seconds
+    with open_run(settings) as run, local_cluster(settings, workers) as executor:
+        backfill(run, DAYS[:WARM_UP], "missing", executor, NOW)
+        return backfill(run, DAYS[WARM_UP:], "missing", executor, NOW).seconds
 
 
 def inflate(path: Path) -> None:
@@ -90,7 +90,7 @@ def floor(run: Run) -> dict[str, float]:
     again = FOLDER / "again.h5"
     seconds = medians(
         {
-            "inflate": lambda: inflate(run.forcing_path(DAYS[-1])),
+            "inflate": lambda: inflate(run.workspace.forcing(DAYS[-1])),
             "sgemm": lambda: torch.mm(square, square, out=product),
             "deflate": lambda: deflate(item.path, again),
             "state": lambda: snapshot.write(again, [snapshot.deflate(state)]),

@@ -22,9 +22,11 @@ from benchmarks.speed.timing import medians
 from msm.cli.demo import logged_in
 from msm.model.card import Card
 from msm.model.state import State
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain, prediction_path
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import start
@@ -51,17 +53,17 @@ def prepare(folder: Path) -> Settings:
         online = logged_in(sandbox, folder, spin_up_days=1)
         with open_run(online) as run:
             stored_statics(run)
-            gather(run, DAY - timedelta(days=1), DAY)
+            select_and_fetch(run, DAY - timedelta(days=1), DAY)
     settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
-        bring_to(run, open_chain(run, DAY), DAY)
+        list(advance(run, open_chain(run, DAY), [DAY], SerialExecutor(run)))
     return settings
 
 
 def forget(run: Run) -> None:
     """Remove all that the day left, so that it is made anew."""
     chain = open_chain(run, DAY)
-    run.forcing_path(DAY).unlink(missing_ok=True)
+    run.workspace.forcing(DAY).unlink(missing_ok=True)
     chain.path(DAY).unlink(missing_ok=True)
     prediction_path(chain, DAY).unlink(missing_ok=True)
     shutil.rmtree(run.settings.archive, ignore_errors=True)
@@ -102,7 +104,7 @@ def measure() -> dict[str, object]:
             for path in (settings.mirror / "NLDAS_FORA0125_H.2.0").glob("*.nc")
             if f"{DAY:%Y%m%d}" in path.name or f"{DAY + timedelta(days=1):%Y%m%d}.0000" in path.name
         ]
-        made = [run.forcing_path(DAY), prediction_path(chain, DAY), published.path]
+        made = [run.workspace.forcing(DAY), prediction_path(chain, DAY), published.path]
         kept = [shutil.copy(path, folder / f"kept-{path.name}") for path in made]
         square = torch.randn(SGEMM, SGEMM)
         product = torch.empty_like(square)
