@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint audit replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint docs audit replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,11 +34,11 @@ demo: $(READY)  ## make one map against the embedded sandbox, without credential
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-lint: $(READY)  ## check style, docstrings, types and the rooms
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+lint: $(READY)  ## check style, types, layers and spelling
+	$(BIN)/pre-commit run --all-files
+
+docs: $(READY)  ## build the documentation site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The auditor has an environment of its own: it is no part of what it looks at.
 audit:  ## hold the locked dependencies against published advisories; needs the internet
