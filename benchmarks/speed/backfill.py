@@ -93,7 +93,7 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
     changed = [day for day, sha256 in shas().items() if sha256 != before[day]]
     return {
         "revised": GRANULE,
-        "forcing made anew": [str(day) for day in refetched],
+        "forcing regenerated": [str(day) for day in refetched],
         "stale": {str(day): why for day, why in stale.items()},
         "days after it": len(after),
         "replayed": len(report.published),

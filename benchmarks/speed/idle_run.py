@@ -61,7 +61,7 @@ def measure() -> dict[str, Any]:
             sandbox.restore(name)
         # The scheduled run comes last, so that it has done all there is to do.
         by_date: Command = [MSM, "daily", "--date", str(newest)]
-        ways = {"the same by its date": by_date, "one new day": [MSM, "daily"]}
+        ways = {"the same day by its date": by_date, "one new day": [MSM, "daily"]}
         timed: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(1 + ROUNDS):
             for name, command in ways.items():

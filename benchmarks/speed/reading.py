@@ -208,7 +208,7 @@ def measure(real: Path) -> dict[str, dict[str, float | str | None]]:
                 "msm, MB/s": megabytes / seconds["msm"],
                 "h5py, MB/s": megabytes / seconds["h5py"],
                 "msm / h5py": seconds["h5py"] / seconds["msm"],
-                "whole, one process: msm / h5py": (
+                "complete file, one process: msm / h5py": (
                     seconds["h5py, one process"] / seconds["msm, whole"]
                 ),
                 "times as fast as xarray": xarray and xarray / seconds["msm"],

@@ -1,6 +1,6 @@
-"""The fault table: what Earthdata may do to a day's forcing, and what msm does then.
+"""The fault table of Earthdata: faults of a day's forcing, with msm's response and message.
 
-It is a part of docs/reliability.md, which `python -m tests.faults.reliability` writes.
+It is a part of docs/reliability.md, which `make pages` writes.
 """
 
 from __future__ import annotations

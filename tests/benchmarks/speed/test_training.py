@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed import other_training, training
 from benchmarks.speed.training import Step, compare, scored
-from docs_tools.results_page import training_tables
 from msm.model.network import SoilMoistureLSTM
 from msm.training.data.datasets import Data
 from msm.training.data.samples import Samples
@@ -124,6 +123,3 @@ def test_the_benchmark_runs_without_its_peer(
     # Half of the days have a target.
     assert ours["cell-days a target"] == pytest.approx(60 / (50 * 0.5), rel=0.1)
     assert theirs["cell-days a target"] == pytest.approx(850 / (100 * 0.5), rel=0.1)
-    told = training_tables(result | {"gpu": rows, "gpu name": "a GPU"})
-    assert "| msm, 2 processes, a GPU |" in told["training_table"]
-    assert told["training_peer"] == training.NO_PEER
