@@ -47,7 +47,7 @@ def fetch(day: date, domain: str, checkpoint: Path | None) -> Path:
         better_retrievals(run, day)
         stored_forcing(run, day)
         store_retrievals(run, [day])
-        return run.forcing_path(day)
+        return run.workspace.forcing(day)
 
 
 @task(task_run_name="advance to {day}", cache_policy=NO_CACHE)

@@ -65,6 +65,6 @@ def store_weather(folder, days, cache, readers):
     """Store made-up weather of some days in a work folder, and the statics from the granules."""
     run = Run(Settings(work=folder, domain=BOX, mirror=cache), readers)
     for day in days:
-        cell_fields.write(run.forcing_path(day), weather(run, day))
+        cell_fields.write(run.workspace.forcing(day), weather(run, day))
     stored_statics(run)
     return folder

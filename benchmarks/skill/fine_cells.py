@@ -48,10 +48,10 @@ def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Coarse]:
     days = [pixels.days[0].item() + timedelta(days=n) for n in range(pixels.days.size)]
     forcing: dict[str, list[np.ndarray]] = {}
     for day in days:
-        stored = cell_fields.read(run.forcing_path(day), domain).fields
+        stored = cell_fields.read(run.workspace.forcing(day), domain).fields
         for name in FORCING:
             forcing.setdefault(name, []).append(stored[name][place])
-    statics = cell_fields.read(run.statics_path, domain).fields
+    statics = cell_fields.read(run.workspace.statics, domain).fields
     fine = Samples(
         lat=domain.lat[place],
         lon=domain.lon[place],

@@ -80,7 +80,7 @@ def differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict
 def forcing_differences(first: Run, second: Run, day: date) -> dict[str, dict[str, float]]:
     """Compare a day's forcing from both sources."""
     one, other = (
-        cell_fields.read(run.forcing_path(day), run.domain).fields for run in (first, second)
+        cell_fields.read(run.workspace.forcing(day), run.domain).fields for run in (first, second)
     )
     names = [spec.name for spec in first.checkpoint.card.forcing]
     return {name: differences(one[name], other[name]) for name in names}

@@ -60,7 +60,12 @@ def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
                 fetch(run, FIRST, LAST, crew)
             stored_statics(run)
             return stored_samples(
-                data.ground, run.domain, run.forcing_folder, run.statics_path, FIRST, LAST
+                data.ground,
+                run.domain,
+                run.workspace.forcing_folder,
+                run.workspace.statics,
+                FIRST,
+                LAST,
             )
 
 

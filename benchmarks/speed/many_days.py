@@ -48,7 +48,7 @@ def store_forcing(run: Run) -> None:
     for number, day in enumerate(DAYS[1:], 1):
         warmer = first.fields["air_temperature"] + np.float32(0.1 * number)
         fields = first.fields | {"air_temperature": warmer}
-        cell_fields.write(run.forcing_path(day), replace(first, day=day, fields=fields))
+        cell_fields.write(run.workspace.forcing(day), replace(first, day=day, fields=fields))
 
 
 def run_all(settings: Settings, workers: int) -> float:
@@ -90,7 +90,7 @@ def floor(run: Run) -> dict[str, float]:
     again = FOLDER / "again.h5"
     seconds = medians(
         {
-            "inflate": lambda: inflate(run.forcing_path(DAYS[-1])),
+            "inflate": lambda: inflate(run.workspace.forcing(DAYS[-1])),
             "sgemm": lambda: torch.mm(square, square, out=product),
             "deflate": lambda: deflate(item.path, again),
             "state": lambda: snapshot.write(again, [snapshot.deflate(state)]),

@@ -61,7 +61,7 @@ def prepare(folder: Path) -> Settings:
 def forget(run: Run) -> None:
     """Remove all that the day left, so that it is made anew."""
     chain = open_chain(run, DAY)
-    run.forcing_path(DAY).unlink(missing_ok=True)
+    run.workspace.forcing(DAY).unlink(missing_ok=True)
     chain.path(DAY).unlink(missing_ok=True)
     prediction_path(chain, DAY).unlink(missing_ok=True)
     shutil.rmtree(run.settings.archive, ignore_errors=True)
@@ -102,7 +102,7 @@ def measure() -> dict[str, object]:
             for path in (settings.mirror / "NLDAS_FORA0125_H.2.0").glob("*.nc")
             if f"{DAY:%Y%m%d}" in path.name or f"{DAY + timedelta(days=1):%Y%m%d}.0000" in path.name
         ]
-        made = [run.forcing_path(DAY), prediction_path(chain, DAY), published.path]
+        made = [run.workspace.forcing(DAY), prediction_path(chain, DAY), published.path]
         kept = [shutil.copy(path, folder / f"kept-{path.name}") for path in made]
         square = torch.randn(SGEMM, SGEMM)
         product = torch.empty_like(square)

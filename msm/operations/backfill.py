@@ -265,7 +265,7 @@ def _only_one(run: Run) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(
-                locked(run.states_path / ".backfill.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked(run.workspace.chains / ".backfill.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
             )
         except BlockingIOError:
             raise MsmError(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from pathlib import Path
 
 from pydantic import AwareDatetime, TypeAdapter
 
@@ -79,7 +78,7 @@ def troubles(run: Run) -> dict[date, Trouble]:
     MsmError
         If the file is damaged.
     """
-    return read_document(_path(run), _TROUBLES.validate_json) or {}
+    return read_document(run.workspace.failures, _TROUBLES.validate_json) or {}
 
 
 def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None:
@@ -93,7 +92,7 @@ def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None
     if kept == before:
         return
     document = _TROUBLES.dump_python(dict(sorted(kept.items())), mode="json")
-    with replacing(_path(run)) as new:
+    with replacing(run.workspace.failures) as new:
         new.write_text(json.dumps({str(day): entry for day, entry in document.items()}, indent=1))
 
 
@@ -115,12 +114,12 @@ def last_look(run: Run) -> Look | None:
     MsmError
         If the file is damaged.
     """
-    return read_document(_look_path(run), Look.model_validate_json)
+    return read_document(run.workspace.last_scan, Look.model_validate_json)
 
 
 def note_look(run: Run, look: Look) -> None:
     """Keep that a scheduled run has looked over the days."""
-    with replacing(_look_path(run)) as new:
+    with replacing(run.workspace.last_scan) as new:
         new.write_text(look.model_dump_json(indent=1))
 
 
@@ -166,11 +165,3 @@ def _state(run: Run, day: date, trouble: Trouble | None, now: datetime) -> DaySt
     if now < until:
         return DayState(day, State.pending, sentence, since=since, until=until)
     return DayState(day, State.gap, sentence, since=since)
-
-
-def _path(run: Run) -> Path:
-    return run.settings.work / "days" / f"{run.label}.json"
-
-
-def _look_path(run: Run) -> Path:
-    return run.settings.work / "days" / f"{run.label}-look.json"

@@ -43,7 +43,7 @@ def fetch(
     """
     total = (last - first).days + 1
     days = [first + timedelta(days=n) for n in range(total)]
-    stored = [day for day in days if run.forcing_path(day).exists()]
+    stored = [day for day in days if run.workspace.forcing(day).exists()]
     unknown = [day for day in stored if lacking(run, [day])]
     made = dict.fromkeys(unknown, "its retrievals were not stored")
     pending: deque[Any] = deque()
@@ -80,7 +80,7 @@ def revised(run: Run, days: Iterable[date]) -> dict[date, str]:
 def revised_forcing(run: Run, days: Iterable[date]) -> dict[date, str]:
     """Find the days with stored forcing for which other granules are offered, and name these."""
     found: dict[date, str] = {}
-    for window in windows(day for day in days if run.forcing_path(day).exists()):
+    for window in windows(day for day in days if run.workspace.forcing(day).exists()):
         labels = {day: label for day in window if (label := forcing_label(run, day))}
         found |= {day: _offered(others) for day, others in differing(run, labels).items()}
     return found

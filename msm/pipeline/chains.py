@@ -27,7 +27,7 @@ def open_chain(run: Run, day: date) -> Chain:
     if found is not None:
         return found
     cold_start = day - timedelta(days=run.settings.spin_up_days)
-    return open_root(run.states_path, ChainRoot(cold_start=cold_start, **_stands_on(run)))
+    return open_root(run.workspace.chains, ChainRoot(cold_start=cold_start, **_stands_on(run)))
 
 
 def find_chain(run: Run, day: date) -> Chain | None:
@@ -37,15 +37,15 @@ def find_chain(run: Run, day: date) -> Chain | None:
     state before the day is nearest, and of those the oldest. One that ended further back than a
     cold start would be does not serve: decades may be split in time.
     """
-    if not run.statics_path.exists():
+    if not run.workspace.statics.exists():
         return None
     sought = _stands_on(run)
     reach = day - timedelta(days=run.settings.spin_up_days + 1)
     found: dict[tuple[date, timedelta], Chain] = {}
-    for record in sorted(run.states_path.glob("*/chain.json")):
+    for record in sorted(run.workspace.chains.glob("*/chain.json")):
         root = read_root(record)
         if root.cold_start <= day and root.model_dump(include=set(sought)) == sought:
-            chain = open_root(run.states_path, root)
+            chain = open_root(run.workspace.chains, root)
             newest = chain.newest_before(day) or root.cold_start - timedelta(days=1)
             if newest >= reach or chain.record_path(day - timedelta(days=1)).exists():
                 found[newest, day - root.cold_start] = chain
@@ -108,10 +108,10 @@ def touched(run: Run, chain_id: str) -> tuple[dict[date, str], list[date]]:
         Why each is stale; and the others, which may come to the same state again or not. None of a
         chain of another checkpoint, which alone tells what its days are given.
     """
-    record = run.states_path / chain_id / "chain.json"
+    record = run.workspace.chains / chain_id / "chain.json"
     if not record.exists():
         return {}, []
-    chain = open_root(run.states_path, read_root(record))
+    chain = open_root(run.workspace.chains, read_root(record))
     if chain.root.checkpoint_sha256 != run.checkpoint.sha256:
         return {}, []
     days = chain.recorded_days()

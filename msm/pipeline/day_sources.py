@@ -105,7 +105,9 @@ def ahead(
         coming = [d for d in window if d <= wanted]
         store_retrievals(run, coming)
         lacking = [
-            d for d in coming if not run.forcing_path(d).exists() and d not in run.settings.gaps
+            d
+            for d in coming
+            if not run.workspace.forcing(d).exists() and d not in run.settings.gaps
         ]
         return gather(run, lacking[0], lacking[-1]) if lacking else {}
 
@@ -116,7 +118,7 @@ def ahead(
             if following is not None:
                 coming = pool.submit(fetch, following)
             for day in window:
-                if run.forcing_path(day).exists():
+                if run.workspace.forcing(day).exists():
                     yield day, None
                 else:
                     # A day that the window's search found incomplete is told by its own.

@@ -54,7 +54,7 @@ def make_forcing(run: Run, day: date, gathered: Gathered) -> CellFields:
             failed[error.product.id] = str(error)
             gathered = gather(run, day, day, failed)[day]
         else:
-            cell_fields.write(run.forcing_path(day), made)
+            cell_fields.write(run.workspace.forcing(day), made)
             return made
 
 
@@ -65,7 +65,7 @@ def stored_forcing(run: Run, day: date) -> CellFields:
 
 def _stored(run: Run, day: date) -> CellFields | None:
     """Read a day's forcing; None where it is not stored, or damaged and to be made anew."""
-    path = run.forcing_path(day)
+    path = run.workspace.forcing(day)
     if not path.exists():
         return None
     try:
@@ -77,7 +77,7 @@ def _stored(run: Run, day: date) -> CellFields | None:
 
 def forcing_label(run: Run, day: date) -> Label | None:
     """Read what a day's forcing says of its content; None where it is to be made, or made anew."""
-    path = run.forcing_path(day)
+    path = run.workspace.forcing(day)
     try:
         return cell_fields.read_label(path) if path.exists() else None
     except MsmError:
@@ -141,7 +141,7 @@ def given_label(
 ) -> Label | None:
     """Read what the stored files say that a day is given now; None where one was let go of."""
     served = _before_gap(run, day)
-    paths = [run.forcing_path(served), *map(run.retrieval_path, known_days(run, day))]
+    paths = [run.workspace.forcing(served), *map(run.workspace.retrieval, known_days(run, day))]
     if not all(path.exists() for path in paths):
         return None
     labels = [read(path) for path in paths]
@@ -156,7 +156,7 @@ def given_label(
 
 def is_gap(run: Run, day: date) -> bool:
     """Tell whether a day is an accepted gap that has no forcing."""
-    return day in run.settings.gaps and not run.forcing_path(day).exists()
+    return day in run.settings.gaps and not run.workspace.forcing(day).exists()
 
 
 def try_gaps(run: Run, days: Iterable[date]) -> None:
@@ -206,7 +206,7 @@ def stored_statics(run: Run) -> CellFields:
     MsmError
         If no granule of the land model's constants is to be had.
     """
-    path = run.statics_path
+    path = run.workspace.statics
     if path.exists():
         return _read_statics(path, path.stat().st_mtime_ns, run.domain)
     start = midnight(run.settings.statics_day)

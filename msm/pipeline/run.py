@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msm.archive.naming import domain_label
@@ -16,6 +15,7 @@ from msm.grid.domain import Domain, load_domain
 from msm.products.reader_pool import Readers
 from msm.settings import Settings
 from msm.sources.granule import Source
+from msm.workspace import Workspace
 
 if TYPE_CHECKING:
     from msm.model.checkpoint import Checkpoint
@@ -62,32 +62,10 @@ class Run:
         return load_checkpoint(self.settings.checkpoint)
 
     @cached_property
-    def label(self) -> str:
-        """Name of the domain and its mask in paths of the work folder."""
-        return f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
-
-    @property
-    def forcing_folder(self) -> Path:
-        """Folder of the stored forcing."""
-        return self.settings.work / "forcing" / self.label
-
-    def forcing_path(self, day: date) -> Path:
-        """Path of a day's stored forcing."""
-        return self.forcing_folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
-
-    def retrieval_path(self, day: date) -> Path:
-        """Path of a day's stored SMAP retrievals."""
-        return self.settings.work / "retrievals" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
-
-    @property
-    def statics_path(self) -> Path:
-        """Path of the domain's statics."""
-        return self.settings.work / "statics" / f"{self.label}.nc"
-
-    @property
-    def states_path(self) -> Path:
-        """Folder of the chains of states."""
-        return self.settings.work / "states" / self.label
+    def workspace(self) -> Workspace:
+        """The paths of this domain in the work folder."""
+        label = f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
+        return Workspace(self.settings.work, label)
 
 
 @contextmanager

@@ -35,13 +35,14 @@ def stored_fields(run: Run, day: date) -> list[CellFields]:
     """Read what a day may know of, newest first, and make it where it is not stored."""
     store_retrievals(run, [day])
     return [
-        cell_fields.read(run.retrieval_path(known), run.domain) for known in known_days(run, day)
+        cell_fields.read(run.workspace.retrieval(known), run.domain)
+        for known in known_days(run, day)
     ]
 
 
 def lacking(run: Run, days: Iterable[date]) -> list[date]:
     """List the days of SMAP, oldest first, that days may know of and that are not stored."""
-    return [day for day in _known(run, days) if not run.retrieval_path(day).exists()]
+    return [day for day in _known(run, days) if not run.workspace.retrieval(day).exists()]
 
 
 def store_retrievals(run: Run, days: Iterable[date]) -> None:
@@ -51,16 +52,16 @@ def store_retrievals(run: Run, days: Iterable[date]) -> None:
 
 def better_retrievals(run: Run, day: date) -> None:
     """Look again for the granules that were not there, of what a day may know of."""
-    stored = [known for known in _known(run, [day]) if run.retrieval_path(known).exists()]
+    stored = [known for known in _known(run, [day]) if run.workspace.retrieval(known).exists()]
     awaited = [
-        known for known in stored if cell_fields.read_label(run.retrieval_path(known)).awaited
+        known for known in stored if cell_fields.read_label(run.workspace.retrieval(known)).awaited
     ]
     make_retrievals(run, _others(run, awaited))
 
 
 def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
     """Find the days of SMAP, known to days, for which another granule is offered, and name it."""
-    return _others(run, [day for day in _known(run, days) if run.retrieval_path(day).exists()])
+    return _others(run, [day for day in _known(run, days) if run.workspace.retrieval(day).exists()])
 
 
 def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
@@ -77,7 +78,7 @@ def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
         for sentence in fetched.refused.values():
             log.warning("%s", sentence)
         for day in window:
-            path, file = run.retrieval_path(day), files.get(midnight(day))
+            path, file = run.workspace.retrieval(day), files.get(midnight(day))
             losers = [granule for granule in superseded if granule.time == midnight(day)]
             fields = _fields(run, day, file, losers)
             if not (fields.awaited and path.exists()):
@@ -118,7 +119,7 @@ def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
     for window in windows(stored):
         offered, _ = _offered(run, window)
         for day in window:
-            label = cell_fields.read_label(run.retrieval_path(day))
+            label = cell_fields.read_label(run.workspace.retrieval(day))
             used = [entry for entry in label.inputs if entry.role == "retrieval"]
             if day in offered and not any(offered[day].is_same(entry) for entry in used):
                 found[day] = offered[day].name

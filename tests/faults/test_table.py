@@ -83,7 +83,7 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
     assert re.search(row.sentence, said)
     assert (row.answer == "stops the day") == (made is None)
     assert (row.answer == "next source") == (made is not None and made.awaited == (NLDAS.id,))
-    assert run.forcing_path(DAY).exists() == (made is not None)
+    assert run.workspace.forcing(DAY).exists() == (made is not None)
     asked = [r for r in fresh_sandbox.requests() if re.match(rf"/data/.*{HOUR}", r["path"])]
     if row.requests is not None:
         assert bool(row.requests) <= len(asked) <= row.requests
@@ -105,7 +105,7 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
         monkeypatch.setenv("EARTHDATA_TOKEN", right_token)
     run = Run(run.settings, run.readers)
     if row.cached:
-        run.forcing_path(DAY).unlink()
+        run.workspace.forcing(DAY).unlink()
     model_inputs.better_forcing(run, DAY)
     assert model_inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right

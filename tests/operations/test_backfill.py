@@ -213,7 +213,7 @@ def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_pa
     make(run)
     before = shas(run)
     revised = WANTED[4]
-    cell_fields.write(run.forcing_path(revised), weather(run, revised, seed=1))
+    cell_fields.write(run.workspace.forcing(revised), weather(run, revised, seed=1))
 
     chain = open_chain(run, revised)
     stale, after = touched(run, chain.root.chain_id)
@@ -229,7 +229,7 @@ def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_pa
     assert touched(run, chain.root.chain_id) == ({}, [])
     # The same as if it had been so from the beginning.
     fresh = site(tmp_path / "fresh")
-    cell_fields.write(fresh.forcing_path(revised), weather(run, revised, seed=1))
+    cell_fields.write(fresh.workspace.forcing(revised), weather(run, revised, seed=1))
     make(fresh)
     assert files(run) == files(fresh)
 
@@ -240,7 +240,7 @@ def test_a_replay_ends_where_the_state_is_the_same_again(site, tmp_path):
     before = shas(run)
     revised = WANTED[4]
     # The network does not look at the wind.
-    cell_fields.write(run.forcing_path(revised), weather(run, revised, wind=9.0))
+    cell_fields.write(run.workspace.forcing(revised), weather(run, revised, wind=9.0))
     report = make(run, replace="changed")
     assert report.published == [revised]
     changed = shas(run)
@@ -250,7 +250,7 @@ def test_a_replay_ends_where_the_state_is_the_same_again(site, tmp_path):
 def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
     run = site(tmp_path)
     make(run)
-    cell_fields.write(run.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+    cell_fields.write(run.workspace.forcing(WANTED[2]), weather(run, WANTED[2], seed=1))
 
     class Killed(Exception):
         pass
@@ -267,7 +267,7 @@ def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
     # The day in hand had its record, not its map.
     assert report.published == WANTED[5:]
     fresh = site(tmp_path / "fresh")
-    cell_fields.write(fresh.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+    cell_fields.write(fresh.workspace.forcing(WANTED[2]), weather(run, WANTED[2], seed=1))
     make(fresh)
     assert files(run) == files(fresh)
 
@@ -278,7 +278,7 @@ def test_the_daily_run_replays_within_its_window_and_lists_what_is_older(site, t
     before = shas_of(run, WANTED[:-1])
     old, young = WANTED[1], WANTED[6]
     for day in (old, young):
-        cell_fields.write(run.forcing_path(day), weather(run, day, seed=1))
+        cell_fields.write(run.workspace.forcing(day), weather(run, day, seed=1))
     near = Run(run.settings.model_copy(update={"replay_days": 4}), run.readers)
     assert daily(near, WANTED[-1], NOW).changed
     after = shas_of(run, WANTED[:-1])
@@ -344,7 +344,7 @@ def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path):
         make(changed)
     # A new chain aside; the old one stays, and is found again.
     assert make(changed, WANTED[:3], "all").published == WANTED[:3]
-    assert len(list(run.states_path.glob("*/chain.json"))) == 2
+    assert len(list(run.workspace.chains.glob("*/chain.json"))) == 2
     assert make(run, WANTED[:3], "all").published == WANTED[:3]
 
 
@@ -388,7 +388,7 @@ def test_a_map_that_is_refused_stops_no_other(site, tmp_path):
     make(run)
     young = datetime(2016, 7, 14, 12, tzinfo=UTC)
     day = WANTED[-1]
-    cell_fields.write(run.forcing_path(day), weather(run, day, seed=1))
+    cell_fields.write(run.workspace.forcing(day), weather(run, day, seed=1))
     report = backfill(run, WANTED, "changed", Alone(run), young)
     assert list(report.failed) == [day]
     assert "published as final and is not replaced by a provisional map" in report.failed[day]

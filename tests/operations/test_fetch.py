@@ -23,7 +23,7 @@ def bring(run):
 
 
 def labels(run):
-    return {day: cell_fields.read_label(run.forcing_path(day)) for day in DAYS}
+    return {day: cell_fields.read_label(run.workspace.forcing(day)) for day in DAYS}
 
 
 def downloads(sandbox):
@@ -77,5 +77,5 @@ def test_what_comes_before_a_day_that_cannot_be_made_is_stored(run, fresh_sandbo
         fresh_sandbox.withhold(name)
     with pytest.raises(IncompleteDayError, match="2016-06-02 lacks 1 of 25"):
         bring(run)
-    assert run.forcing_path(DAYS[0]).exists()
-    assert not run.forcing_path(DAYS[1]).exists()
+    assert run.workspace.forcing(DAYS[0]).exists()
+    assert not run.workspace.forcing(DAYS[1]).exists()

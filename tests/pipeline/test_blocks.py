@@ -20,9 +20,13 @@ def run(settings, readers, tmp_path):
     card = tmp_path / "ensemble.json"
     save_checkpoint(card, ensemble_of(load_checkpoint(WEIGHTS / "first.json").card))
     run = Run(settings.model_copy(update={"checkpoint": card}), readers)
-    store(run.statics_path, run, None, sand=0.4, clay=0.2, vegetation_water_content=[2.0, np.nan])
+    store(
+        run.workspace.statics, run, None, sand=0.4, clay=0.2, vegetation_water_content=[2.0, np.nan]
+    )
     weather = {"air_temperature": 290.0, "specific_humidity": 0.01, "shortwave_down": 200.0}
-    store(run.forcing_path(DAY), run, DAY, **weather, precipitation=2.0, wind_speed=[np.nan, 3.0])
+    store(
+        run.workspace.forcing(DAY), run, DAY, **weather, precipitation=2.0, wind_speed=[np.nan, 3.0]
+    )
     return run
 
 
@@ -44,9 +48,9 @@ def store(path, run, day, **values):
 
 
 def test_a_cell_is_lacking_only_where_an_input_that_is_needed_is_missing(run):
-    fields = cell_fields.read(run.forcing_path(DAY), run.domain).fields
+    fields = cell_fields.read(run.workspace.forcing(DAY), run.domain).fields
     fields["shortwave_down"][5] = np.nan
-    store(run.forcing_path(DAY), run, DAY, **fields)
+    store(run.workspace.forcing(DAY), run, DAY, **fields)
     given = blocks.weather(run, DAY, None)
     np.testing.assert_array_equal(given.lacking.nonzero()[0], [5])
     names = [spec.name for spec in run.checkpoint.card.forcing]

@@ -101,7 +101,7 @@ def test_days_are_utc_days_in_every_time_zone(site, zone, fresh_sandbox, days):
         found = watch(run, midnight(days[-1]) + DUE)
         assert [done.day for done in found.published] == days
         for day in days:
-            used = read_label(run.forcing_path(day)).inputs
+            used = read_label(run.workspace.forcing(day)).inputs
             hours = {f"{day:%Y%m%d}.{hour:02}00" for hour in range(24)}
             hours.add(f"{day + timedelta(days=1):%Y%m%d}.0000")
             assert {re.search(r"\d{8}\.\d{4}", entry.granule)[0] for entry in used} == hours

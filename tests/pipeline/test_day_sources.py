@@ -65,9 +65,9 @@ def test_a_day_without_an_hour_of_nldas_is_made_from_smap_l4_until_the_hour_come
     assert sources["precipitation"] == "SPL4SMGP 008"
 
     # Nothing better has come: the same day again changes nothing.
-    made = run.forcing_path(DAY).stat().st_mtime_ns
+    made = run.workspace.forcing(DAY).stat().st_mtime_ns
     assert not daily(run, DAY, NOW).changed
-    assert run.forcing_path(DAY).stat().st_mtime_ns == made
+    assert run.workspace.forcing(DAY).stat().st_mtime_ns == made
 
     fresh_sandbox.restore(HOUR)
     again = daily(run, DAY, NOW)
@@ -122,7 +122,7 @@ def test_a_day_that_no_source_makes_names_the_best_and_those_that_cannot_stand_i
         match=r"lacks 1 of 25 granules \(2016-06-01T07Z\).* SPL4SMGP 008, GLDAS.* cannot stand in",
     ):
         stored_forcing(run, DAY)
-    assert not run.forcing_path(DAY).exists()
+    assert not run.workspace.forcing(DAY).exists()
 
 
 def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_sandbox):
@@ -138,7 +138,7 @@ def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_
         bring_to(run, chain, DAYS[0])
         with pytest.raises(IncompleteDayError, match=r"SPL4SMGP 008 of 2016-06-02 lacks 1 of 8"):
             bring_to(run, chain, DAYS[2])
-        assert run.forcing_path(DAYS[0]).exists()
+        assert run.workspace.forcing(DAYS[0]).exists()
 
 
 def test_gldas_with_rain_from_imerg_stands_in_for_smap_l4(online, fresh_sandbox):
@@ -169,7 +169,7 @@ def test_of_two_productions_the_newest_is_read_and_the_other_is_in_the_lineage(r
 def test_what_a_day_awaits_is_kept_with_it(run, fresh_sandbox):
     fresh_sandbox.withhold(HOUR)
     stored_forcing(run, DAY)
-    assert cell_fields.read(run.forcing_path(DAY), run.domain).awaited == (NLDAS.id,)
+    assert cell_fields.read(run.workspace.forcing(DAY), run.domain).awaited == (NLDAS.id,)
 
 
 def test_a_settings_domain_beyond_nldas_is_not_asked_for_it(online, fresh_sandbox):

@@ -236,7 +236,7 @@ def test_a_granule_that_is_no_good_gives_nothing_and_replaces_nothing(site, fres
     run = site()
     fresh_sandbox.alter(granule(LATE), "renamed_variable")
     store_retrievals(run, KNOW_IT[:1])
-    path = run.retrieval_path(LATE)
+    path = run.workspace.retrieval(LATE)
     assert cell_fields.read_label(path).awaited == ("SPL3SMP_E 006",)
     assert granule(LATE) in caplog.text
     fresh_sandbox.reset()
@@ -282,7 +282,7 @@ def test_a_kill_between_a_retrieval_and_the_record_is_healed(site, fresh_sandbox
     environment = os.environ | settings | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, str(script)], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert cell_fields.read_label(run.retrieval_path(LATE)).awaited == ()
+    assert cell_fields.read_label(run.workspace.retrieval(LATE)).awaited == ()
     stale, _ = touched(run, find_chain(run, days[-1]).root.chain_id)
     assert list(stale) == KNOW_IT
     daily(run, days[-1], NOW)
@@ -322,6 +322,6 @@ def test_what_is_revised_is_fetched_and_replayed_by_a_backfill(
     assert of_role(path, "superseded") == [known]
     assert files(run)[days[0]] == before[days[0]]
 
-    run.retrieval_path(date(2016, 5, 31)).unlink()
+    run.workspace.retrieval(date(2016, 5, 31)).unlink()
     why = "its retrievals were not stored"
     assert fetch(run, days[0], days[-1], Alone(run)) == dict.fromkeys(days[1:], why)

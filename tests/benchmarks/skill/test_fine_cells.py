@@ -33,11 +33,11 @@ def run(tmp_path):
     for number in range(N_DAY):
         day = FIRST + timedelta(days=number)
         write(
-            made.forcing_path(day),
+            made.workspace.forcing(day),
             day,
             {name: np.arange(n) + 1000.0 * number for name in FORCING},
         )
-    write(made.statics_path, None, dict.fromkeys(SOIL, made.domain.lat / 100))
+    write(made.workspace.statics, None, dict.fromkeys(SOIL, made.domain.lat / 100))
     return made
 
 

@@ -1,4 +1,14 @@
-"""The work folder as it lies on the disk: how msm names things in it, and a look at them."""
+"""The work folder: the name and path of everything that msm keeps there, and listings of it.
+
+    granules/<product>.<version>/          downloaded granules
+    forcing/<label>/<YYYY>/<YYYYMMDD>.nc   daily forcing on the cells
+    retrievals/<label>/<YYYY>/...          SMAP retrievals on the cells
+    statics/<label>.nc                     static attributes of the cells
+    states/<label>/<chain>/                chains of states (`msm.model.chain`)
+    days/<label>.json, <label>-look.json   failures of days, and the last scheduled run
+
+A label names a domain and its mask.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +17,12 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 REMOVED = ".removed"
-"""Folder beside the chains in which a chain lies while it is removed."""
+"""Folder next to the chains that holds a chain while it is removed."""
 
 YEAR = re.compile(r"\d{4}")
 CHAIN = re.compile(r"[0-9a-f]{12}")
@@ -26,6 +37,73 @@ TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)@.+\.tmp")
 """Name of a file until it is whole, as `msm.atomic_files.replacing` gives it."""
 INCOMING = re.compile(r"\.incoming-(?P<pid>\d+)")
 """Folder of granules that are downloaded and not checked yet."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one domain in a work folder."""
+
+    root: Path
+    label: str
+    """Domain and mask."""
+
+    @property
+    def forcing_folder(self) -> Path:
+        """Folder of the stored forcing."""
+        return self.root / "forcing" / self.label
+
+    @property
+    def retrieval_folder(self) -> Path:
+        """Folder of the stored SMAP retrievals."""
+        return self.root / "retrievals" / self.label
+
+    def forcing(self, day: date) -> Path:
+        """Return the path of a day's stored forcing."""
+        return day_path(self.forcing_folder, day)
+
+    def retrieval(self, day: date) -> Path:
+        """Return the path of a day's stored SMAP retrievals."""
+        return day_path(self.retrieval_folder, day)
+
+    @property
+    def statics(self) -> Path:
+        """Path of the domain's static attributes."""
+        return self.root / "statics" / f"{self.label}.nc"
+
+    @property
+    def chains(self) -> Path:
+        """Folder of the chains of states."""
+        return self.root / "states" / self.label
+
+    @property
+    def failures(self) -> Path:
+        """Path of the failures of days."""
+        return self.root / "days" / f"{self.label}.json"
+
+    @property
+    def last_scan(self) -> Path:
+        """Path of the record of the last scheduled run."""
+        return self.root / "days" / f"{self.label}-look.json"
+
+
+def granule_folder(root: Path, product: str, version: str) -> Path:
+    """Return the folder of a product's downloaded granules in a work folder."""
+    return root / "granules" / f"{product}.{version}"
+
+
+def day_path(folder: Path, day: date) -> Path:
+    """Return the path of a day in a folder of stored forcing or retrievals."""
+    return folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
+
+
+def stored_days(folder: Path) -> list[date]:
+    """List the days of a folder of stored forcing or retrievals, oldest first."""
+    return sorted(
+        day
+        for year in folders(folder, YEAR)
+        for path in files(year)
+        if (day := day_of(OF_A_DAY, path.name)) and f"{day:%Y}" == year.name
+    )
 
 
 def inside(folder: Path) -> list[Path]:
