@@ -6,11 +6,9 @@ files and the card of the shipped checkpoint, and from the fault tables of the t
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from benchmarks.results import FOUND as RESULTS
-from benchmarks.skill.accuracy import FOUND as ACCURACY
+from benchmarks.results import ACCURACY, DATA, RESULTS
 from benchmarks.speed.scaling import predict
 from docs_tools.accuracy import accuracy_page, checkpoint_page, read_all
 from docs_tools.inputs import input_pages, real_files_page
@@ -48,9 +46,7 @@ def training_rows(training: dict[str, dict[str, dict[str, object]]]) -> dict[str
 
 def main() -> None:
     """Write the pages, and remove those of products that no longer exist."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--granules", type=Path, default=Path("../shared/data/granules"))
-    written = pages() | {REAL_FILES: real_files_page(parser.parse_args().granules)}
+    written = pages() | {REAL_FILES: real_files_page(DATA / "granules")}
     for path in (DOCS / "inputs").glob("*.md"):
         if f"inputs/{path.name}" not in written:
             path.unlink()
