@@ -37,7 +37,7 @@ from msm.archive.layers import LAYERS
 from msm.errors import MsmError
 from msm.operations.backfill import backfill
 from msm.operations.day_states import states
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.run import open_run
 from msm.sandbox.process import Sandbox, start
 from msm.settings import read_settings
@@ -235,10 +235,10 @@ class Worker:
 
 def _work(connection: Connection) -> None:
     """Run the flow for every time received, after all modules are loaded."""
-    from flows.retries import TRIED_AGAIN
+    from flows.retries import RETRY_POLICY
 
     # The test does not wait in real time, as its days do not pass in real time.
-    TRIED_AGAIN["retry_delay_seconds"] = 0.1
+    RETRY_POLICY["retry_delay_seconds"] = 0.1
     import flows.daily  # noqa: F401
 
     os.setsid()
@@ -278,7 +278,7 @@ def compare(folder: Path, days: Sequence[date], report: Report) -> None:
     )
     now = datetime.now(UTC)
     with open_run(fresh) as run:
-        backfill(run, days, "missing", Alone(run), now)
+        backfill(run, days, "missing", SerialExecutor(run), now)
     with open_run(settings) as run:
         report.gaps = sum(state.accepted for state in states(run, days, now))
     ours, theirs = (contents(each.archive, each.domain) for each in (settings, fresh))

@@ -23,8 +23,8 @@ from msm.cli.demo import logged_in
 from msm.model.checkpoint import WEIGHTS
 from msm.operations.backfill import backfill
 from msm.operations.fetch import fetch
-from msm.pipeline.chains import touched
 from msm.pipeline.executor import local_cluster
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import Sandbox, start
 
@@ -68,9 +68,9 @@ def publish_all(run: Run) -> dict[str, Any]:
         "days fetched": len(fetched),
         "minutes of the fetch": took / 60,
         "days": len(report.published),
-        "days run": report.run,
+        "days run": report.days_run,
         "minutes": report.seconds / 60,
-        "days a minute": 60 * report.run / report.seconds,
+        "days a minute": 60 * report.days_run / report.seconds,
         "peak memory of each 30 days, GiB": months,
     }
 
@@ -88,7 +88,7 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
     with local_cluster(run.settings, WORKERS) as executor:
         refetched = fetch(run, FIRST, LAST, executor)
         chain = store.read_item(archive, "conus", LAST)
-        stale, after = touched(run, chain.chain_id if chain else "")
+        stale, after = stale_days(run, chain.chain_id if chain else "")
         report = backfill(run, DAYS, "changed", executor, datetime.now(UTC))
     changed = [day for day, sha256 in shas().items() if sha256 != before[day]]
     return {
@@ -100,7 +100,7 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
         "files that changed": [str(changed[0]), str(changed[-1]), len(changed)],
         "files that kept their bytes": len(DAYS) - len(changed),
         "minutes": report.seconds / 60,
-        "stale afterwards": len(touched(run, chain.chain_id if chain else "")[0]),
+        "stale afterwards": len(stale_days(run, chain.chain_id if chain else "")[0]),
     }
 
 

@@ -21,6 +21,7 @@ from msm.archive.netcdf import Header
 from msm.archive.validate import CHECKSUMS, sha256_of_file
 from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
+from msm.read_once import read_once
 
 LATEST = "latest.json"
 FRESHNESS = "freshness.json"
@@ -61,6 +62,7 @@ class Record:
     """What the quality limits say of it; None where it was not assessed."""
 
 
+@read_once
 def read_record(item: Path) -> Record:
     """Read a STAC item.
 
