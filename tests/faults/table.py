@@ -1,6 +1,6 @@
 """The fault table: faults of Earthdata while a day's forcing is fetched, and msm's response.
 
-It is part of docs/reliability.md, which `python -m tests.faults.reliability` writes.
+It is part of docs/reliability.md, which `make pages` writes.
 """
 
 from __future__ import annotations
