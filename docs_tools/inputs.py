@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from docs_tools.rendering import render
+from msm.cli.inspect import summarise
 from msm.products.definitions import PRODUCTS
 from msm.products.layout import STEP, Layout
 from msm.products.product import GranuleError, Product
-from msm.products.registry import inspect
 from msm.sources.known_bad import load_known_bad
 from msm.sources.tiers import load_tiers
 
@@ -37,7 +37,7 @@ def real_files_page(folder: Path) -> str:
     files: list[tuple[str, dict[str, Any] | None, str | None]] = []
     for path in sorted(folder.iterdir()):
         try:
-            files.append((path.name, inspect(path), None))
+            files.append((path.name, summarise(path), None))
         except GranuleError as error:
             files.append((path.name, None, str(error)))
     return render("real-files", {"files": files})

@@ -22,7 +22,7 @@ LOADED = re.compile(
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace each notebook by a page with its text, code and outputs."""
     for notebook in [file for file in files if file.src_uri.endswith(".ipynb")]:
-        text, resources = MarkdownExporter().from_filename(notebook.abs_src_path)
+        text, resources = MarkdownExporter().from_filename(str(notebook.abs_src_path))
         files.remove(notebook)
         page = notebook.src_uri.removesuffix("ipynb") + "md"
         files.append(File.generated(config, page, content=text))

@@ -35,8 +35,8 @@ class Row:
 
 
 NOT_WRITTEN = (
-    "... could not be written (...): make room, mend the disk or let msm write there, and run the "
-    "same command again. What was there before is untouched."
+    "... could not be written (...): free space, repair the disk or grant write permission, and "
+    "run the same command again. The previous content is unchanged."
 )
 STOPS = "stops with status 1; nothing half is left"
 
@@ -71,17 +71,16 @@ GROUPS = {
     "Damaged files": (
         Row("corrupt cached granule", "fetches it again; the others are kept"),
         Row(
-            "a granule that takes the HDF5 library down",
+            "a granule that crashes the HDF5 library",
             "loses one reading process; refuses the granule, reads the others on, and takes the "
             "next source",
-            "... takes down the process that reads it (a crash of the HDF5 library, or no end "
-            "within ...): it is fetched again; if it comes back the same, the provider has to mend "
-            "it.",
+            "... ends the process that reads it (a crash of the HDF5 library, or more than ...): "
+            "it is fetched again; if nothing changes, report it to the provider.",
         ),
         Row(
             "corrupt forcing",
             "makes it anew, and goes on",
-            "... is damaged, and is made anew from its granules.",
+            "... is damaged, and is made again from its granules.",
         ),
         Row(
             "corrupt snapshot",
@@ -99,12 +98,12 @@ GROUPS = {
         Row(
             "corrupt statics",
             "stops with status 1; the next run makes them of the same granules",
-            "... is damaged: remove it, and it is made anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt prediction",
             "stops with status 1; the next run makes it anew",
-            "... is damaged: remove it, and it is made anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt root of a chain",
@@ -115,7 +114,7 @@ GROUPS = {
         Row(
             "corrupt note of the days",
             "stops with status 1; the next run makes it anew",
-            "... is damaged: remove it; the next run makes it anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt STAC item",
@@ -125,7 +124,7 @@ GROUPS = {
         Row(
             "corrupt assessment",
             "stops with status 1; publishing the day makes it anew",
-            "... is damaged: remove it; the next run makes it anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt published file",
@@ -140,9 +139,9 @@ GROUPS = {
         Row("disk full while writing state", STOPS, NOT_WRITTEN),
         Row("disk full while publishing", f"{STOPS}; readers see what was there", NOT_WRITTEN),
         Row(
-            "no room for what is read",
+            "no space for the fields that are read",
             f"{STOPS}, and the granule is not blamed",
-            "What was read cannot be put into ... (...): make room there, or set TMPDIR to another "
+            "Fields could not be written to ... (...): free space there, or set TMPDIR to another "
             "folder.",
         ),
         Row("archive read-only", f"{STOPS}; the work is kept for the next run", NOT_WRITTEN),

@@ -68,13 +68,15 @@ def fail(match: str, behaviour: Behaviour, times: int | None = None, seconds: in
     return lambda sandbox: sandbox.fault(fault)
 
 
-NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): it is tried again in the next run."
+NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): the next run tries again."
 CATALOGUE_DOWN = "Earthdata's catalogue fails (...): see status.earthdata.nasa.gov and run again"
 UNREADABLE = (
-    "Earthdata's catalogue answers what cannot be read (...): see status.earthdata.nasa.gov"
+    "The answer of Earthdata's catalogue cannot be read (...): see status.earthdata.nasa.gov"
 )
 SILENT = "Earthdata does not answer (...): see status.earthdata.nasa.gov and run again later."
-LACKS_ONE = "lacks 1 of 25 granules (2016-04-01T01Z): they come up to 10 days late, run again"
+MISSING_ONE = (
+    "is missing 1 of 25 granules (2016-04-01T01Z): they arrive up to 10 days late, run again"
+)
 
 ROWS = (
     Row("a slow server", fail(DATA, "slow"), "goes on", kept=True),
@@ -90,7 +92,7 @@ ROWS = (
         "a body cut off, no length stated",
         fail(DATA, "truncated_silently"),
         "next source",
-        f"{HOUR} has ... bytes where its record states ...: the transfer was cut off; "
+        f"{HOUR} has ... bytes where its record states ...: the transfer was incomplete; "
         "it is fetched again.",
     ),
     Row(
@@ -98,14 +100,14 @@ ROWS = (
         fail(DATA, "corrupt"),
         "next source",
         f"{HOUR} does not have the sha256 checksum that its record states: it is fetched again; "
-        "if that persists, tell the provider.",
+        "if nothing changes, report it to the provider.",
     ),
     Row(
         "a web page with status 200",
         fail(DATA, "html_200"),
         "next source",
-        f"{HOUR} came as a web page, not as data: log in to Earthdata with a browser and authorise "
-        "the application that serves NLDAS_FORA0125_H.",
+        f"{HOUR} is a web page, not data: log in to Earthdata with a browser and authorise the "
+        "application that serves NLDAS_FORA0125_H.",
     ),
     Row(
         "a token that dies after the search (401), once",
@@ -117,14 +119,14 @@ ROWS = (
         "a token that dies after the search (401)",
         fail(ANY_DATA, "unauthorized"),
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
         max_requests=2,
     ),
     Row(
         "a wrong token",
         lambda sandbox: None,
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
         max_requests=0,
         token="planted-wrong",
     ),
@@ -140,7 +142,7 @@ ROWS = (
         "a redirect to Earthdata Login, token only",
         fail(ANY_DATA, "sign_in"),
         "stops the day",
-        "The host of NLDAS_FORA0125_H 2.0 asks for user and password, which a token does not "
+        "The host of NLDAS_FORA0125_H 2.0 requires user and password, which a token does not "
         "replace: set EARTHDATA_USERNAME and EARTHDATA_PASSWORD and remove EARTHDATA_TOKEN.",
     ),
     Row(
@@ -192,14 +194,14 @@ ROWS = (
         "an empty answer for a past day",
         fail(SEARCH, "empty"),
         "stops the day",
-        "NLDAS_FORA0125_H 2.0 of 2016-04-01 lacks 25 of 25 granules (...)",
+        "NLDAS_FORA0125_H 2.0 of 2016-04-01 is missing 25 of 25 granules (...)",
     ),
-    Row("a missing hour", lambda sandbox: sandbox.withhold(HOUR), "next source", LACKS_ONE),
+    Row("a missing hour", lambda sandbox: sandbox.withhold(HOUR), "next source", MISSING_ONE),
     Row(
         "a missing hour, and the next source is not there either",
         lambda sandbox: [sandbox.withhold(name) for name in (HOUR, *OTHERS)],
         "stops the day",
-        f"{LACKS_ONE}...SPL4SMGP 008, GLDAS_NOAH025_3H 2.1, GLDAS_NOAH025_3H_EP 2.1, "
+        f"{MISSING_ONE}...SPL4SMGP 008, GLDAS_NOAH025_3H 2.1, GLDAS_NOAH025_3H_EP 2.1, "
         "M2T1NXSLV 5.12.4 cannot stand in: not complete either.",
     ),
     Row(
@@ -215,14 +217,14 @@ ROWS = (
         lambda sandbox: sandbox.alter(HOUR, "changed_grid"),
         "next source",
         f"{HOUR}: the axis 'lat' is not the one of NLDAS_FORA0125_H 2.0: the grid has changed; "
-        "its layout file has to be brought up to date.",
+        "its layout file must be updated.",
     ),
     Row(
         "a renamed variable",
         lambda sandbox: sandbox.alter(HOUR, "renamed_variable"),
         "next source",
-        f"{HOUR} is not laid out as NLDAS_FORA0125_H 2.0: it lacks Tair. ...; "
-        "fetch the whole granule",
+        f"{HOUR} does not have the layout of NLDAS_FORA0125_H 2.0: it has no Tair. ...; "
+        "fetch the complete granule",
     ),
     Row(
         "a field of fill only",
@@ -236,6 +238,6 @@ ROWS = (
         "an unknown version of the file",
         lambda sandbox: sandbox.alter(HOUR, "unknown_version"),
         "next source",
-        LACKS_ONE,
+        MISSING_ONE,
     ),
 )

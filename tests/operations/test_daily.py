@@ -92,7 +92,7 @@ def test_day_by_day_and_in_one_go_is_the_same_file(settings, tmp_path, make):
 def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, make, caplog):
     fresh_sandbox.withhold("NLDAS_FORA0125_H.A20160604.0000.020.nc")
     make(online)
-    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 lacks 1 of 25" in caplog.text
+    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 is missing 1 of 25" in caplog.text
     assert "2016-06-04T00Z" in caplog.text
 
 

@@ -167,7 +167,7 @@ def test_msm_reads_the_fields_of_the_weather(short_name, tmp_path):
 def test_altered_granule_is_refused(short_name, alteration, tmp_path):
     path = make(SmallWeather(1), short_name, tmp_path, alteration=alteration)
     reader = registered(short_name, served_products()[short_name].layout.version)
-    with pytest.raises(LayoutError, match=r"the grid has changed|do not name each cell|it lacks"):
+    with pytest.raises(LayoutError, match=r"the grid has changed|do not name each cell|it has no"):
         reader.read(path)
 
 
