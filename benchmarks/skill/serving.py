@@ -32,8 +32,14 @@ from msm.sandbox.process import start
 from msm.training.data.datasets import Data, read_data
 from msm.training.data.product_weather import stored_samples
 from msm.training.data.stations import Stations
-from msm.training.evaluation.crossval import Part, Predicted, as_predicted, checkpoints, evaluated
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.evaluation.crossval import (
+    Part,
+    Predicted,
+    as_predicted,
+    evaluate_sites,
+    fit_parts,
+)
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.fitting.recipe import read_recipe
 from msm.training.metrics import within
 from msm.training.split import Split
@@ -72,7 +78,7 @@ def predicted(fitted: Fitted, data: Data, sites: Stations) -> Predicted:
         here = np.isin(sites.names, data.ground.names[part.held_out])
         held_out.append(replace(part, held_out=here))
         if here.any():
-            found = hindcast(checkpoint, sites.at(here))
+            found = predict_stations(checkpoint, sites.at(here))
             said[here], sigma[here] = found.soil_moisture, found.uncertainty
     return as_predicted(sites, held_out, Split.folds, said, sigma)
 
@@ -109,7 +115,7 @@ def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict
         for recipe, networks in fitted.items()
         for way, sites in ways.items()
     }
-    results = {name: evaluated(each, MIN_DAYS) for name, each in on_common_days(found).items()}
+    results = {name: evaluate_sites(each, MIN_DAYS) for name, each in on_common_days(found).items()}
     first, *others = fitted
     measured, *less = ways
     pairs = [(f"{first}: {way}", f"{first}: {measured}") for way in less]
@@ -149,7 +155,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = read_data(arguments.data)
     fitted = {
-        recipe: checkpoints(read_recipe(Path(recipe)), data, Split.folds, arguments.work / "fits")
+        recipe: fit_parts(read_recipe(Path(recipe)), data, Split.folds, arguments.work / "fits")
         for recipe in RECIPES
     }
     served = served_stations(data, arguments.data, arguments.replay)
