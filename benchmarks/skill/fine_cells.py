@@ -27,9 +27,9 @@ from msm.settings import Settings
 from msm.training.data.datasets import Data, read_data
 from msm.training.data.samples import Samples
 from msm.training.fitting.ensemble import plan
-from msm.training.fitting.fit import Coarse, Stream, one_to_one
+from msm.training.fitting.fit import Stream, Targets, one_to_one
 from msm.training.fitting.fits import Job, fit_all
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.fitting.recipe import WrittenRecipe, read_recipe
 from msm.training.metrics import site_metrics, within
 from msm.training.protocol import protocol
@@ -41,7 +41,7 @@ STEPS, WINDOWS = 600, 16
 """Shorter and smaller than in the recipe: each window has sixteen cells."""
 
 
-def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Coarse]:
+def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Targets]:
     """Return the cells of 9 km inside the satellite's cells, and the targets over them."""
     domain = run.domain
     sample, place = _inside(domain, pixels)
@@ -61,7 +61,7 @@ def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Coarse]:
         target=pixels.target[sample],
     )
     weight = domain.land_fraction[place].astype(np.float64)
-    return fine, Coarse(pixels.target, sample, weight)
+    return fine, Targets(pixels.target, sample, weight)
 
 
 def _inside(domain: Domain, pixels: Samples) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -74,7 +74,7 @@ def _inside(domain: Domain, pixels: Samples) -> tuple[NDArray[np.intp], NDArray[
     return np.concatenate(samples), np.concatenate(places)
 
 
-def averaged(fine: Samples, coarse: Coarse, pixels: Samples) -> Samples:
+def averaged(fine: Samples, coarse: Targets, pixels: Samples) -> Samples:
     """Return the satellite's cells with the average weather and soil of the cells inside them."""
     total = np.bincount(coarse.sample, coarse.weight, pixels.n_cell)
     share = coarse.weight / total[coarse.sample]
@@ -108,14 +108,14 @@ def measure(run: Run, data: Data) -> dict[str, Any]:
     renumbered = np.cumsum(kept)[coarse.sample] - 1
     training = fine.between(year.train_first, year.train_last)
     target = pixels.between(year.train_first, year.train_last).target[kept]
-    ways: dict[str, tuple[Job, Samples, Coarse]] = {
+    ways: dict[str, tuple[Job, Samples, Targets]] = {
         "16 cells of 9 km, averaged": (
             replace(
                 job,
-                streams={"satellite": Stream(training, Coarse(target, renumbered, coarse.weight))},
+                streams={"satellite": Stream(training, Targets(target, renumbered, coarse.weight))},
             ),
             fine,
-            Coarse(alone.target, renumbered, coarse.weight),
+            Targets(alone.target, renumbered, coarse.weight),
         ),
         "one cell of 36 km": (job, alone, one_to_one(alone)),
     }
@@ -125,7 +125,7 @@ def measure(run: Run, data: Data) -> dict[str, Any]:
         (weights,) = fit_all([each], TRAINING / "fits", workers=1)
         took = time.perf_counter() - began
         checkpoint = planned.finish([weights])
-        predicted = hindcast(checkpoint, places).soil_moisture
+        predicted = predict_stations(checkpoint, places).soil_moisture
         total = np.bincount(over.sample, over.weight)
         share = (over.weight / total[over.sample])[:, None]
         mean = np.zeros(over.target.shape)

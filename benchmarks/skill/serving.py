@@ -30,8 +30,14 @@ from msm.sandbox.process import start
 from msm.training.data.datasets import Data, read_data
 from msm.training.data.product_weather import stored_samples
 from msm.training.data.stations import Stations
-from msm.training.evaluation.crossval import Part, Predicted, as_predicted, checkpoints, evaluated
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.evaluation.crossval import (
+    Part,
+    Predicted,
+    as_predicted,
+    evaluate_sites,
+    fit_parts,
+)
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.fitting.recipe import read_recipe
 from msm.training.metrics import within
 from msm.training.split import Split
@@ -74,7 +80,7 @@ def predicted(fitted: Fitted, data: Data, sites: Stations) -> Predicted:
         here = np.isin(sites.names, data.ground.names[part.held_out])
         held_out.append(replace(part, held_out=here))
         if here.any():
-            found = hindcast(checkpoint, sites.at(here))
+            found = predict_stations(checkpoint, sites.at(here))
             soil_moisture[here], sigma[here] = found.soil_moisture, found.uncertainty
     return as_predicted(sites, held_out, Split.folds, soil_moisture, sigma)
 
@@ -111,7 +117,7 @@ def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict
         for recipe, networks in fitted.items()
         for way, sites in ways.items()
     }
-    results = {name: evaluated(each, MIN_DAYS) for name, each in on_common_days(found).items()}
+    results = {name: evaluate_sites(each, MIN_DAYS) for name, each in on_common_days(found).items()}
     first, *others = fitted
     measured, *less = ways
     pairs = [(f"{first}: {way}", f"{first}: {measured}") for way in less]
@@ -141,7 +147,7 @@ def main() -> None:
     """Measure, and write the result."""
     data = read_data(DATA)
     fitted = {
-        recipe: checkpoints(read_recipe(Path(recipe)), data, Split.folds, TRAINING / "fits")
+        recipe: fit_parts(read_recipe(Path(recipe)), data, Split.folds, TRAINING / "fits")
         for recipe in RECIPES
     }
     result = compared(fitted, data, served_stations(data))

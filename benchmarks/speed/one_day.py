@@ -101,7 +101,7 @@ def measure() -> dict[str, object]:
     with open_run(settings) as run, ProcessPoolExecutor(settings.readers) as pool:
         published = daily(run, DAY, NOW)
         chain = open_chain(run, DAY)
-        state, _ = chain.read_snapshot(DAY)
+        state = chain.read_block(DAY, slice(0, run.domain.n_cell))
         granules = [
             path
             for path in (folder / "work" / "granules" / "NLDAS_FORA0125_H.2.0").glob("*.nc")

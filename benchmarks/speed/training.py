@@ -47,7 +47,7 @@ from benchmarks.speed.other_training import (
 )
 from benchmarks.speed.timing import medians_of
 from msm.model.card import Card
-from msm.training.data.datasets import Data, prepared, read_data
+from msm.training.data.datasets import Data, read_data, select_inputs
 from msm.training.data.samples import Samples
 from msm.training.fitting.ensemble import plan
 from msm.training.fitting.fit import Stream, channels, fit
@@ -222,7 +222,7 @@ class Course:
         planned = plan(recipe, data.ground, data.satellite, data.sha256)
         found: dict[str, Samples] = {}
         for name, samples in (("ground", data.ground), ("satellite", data.satellite)):
-            inputs = prepared(
+            inputs = select_inputs(
                 samples,
                 wanted.forcing,
                 wanted.statics,
@@ -238,7 +238,7 @@ class Course:
         """Return the step of msm, or of a peer on the same windows."""
         recipe, card = self.fit.recipe, self.fit.card
         places = sum(
-            recipe.streams[name].windows * stream.places.n_cell / len(stream.coarse.target)
+            recipe.streams[name].windows * stream.places.n_cell / len(stream.targets.target)
             for name, stream in self.fit.streams.items()
         )
         outputs = card.n_outputs if n_outputs is None else n_outputs
@@ -255,7 +255,7 @@ class Course:
         recipe = self.fit.recipe
         return {
             name: recipe.streams[name].windows
-            * scored(stream.coarse.target, recipe.window_days, recipe.warm_up_days)
+            * scored(stream.targets.target, recipe.window_days, recipe.warm_up_days)
             for name, stream in self.fit.streams.items()
         }
 

@@ -108,8 +108,8 @@ GROUPS = {
         Row(
             "corrupt root of a chain",
             "stops with status 1, rather than begin a year of memory anew without a word",
-            "... does not describe a chain (...): bring it back from a copy, or move the folder "
-            "away, and the chain is started again",
+            "... does not describe a chain (...): restore it from a copy, or move the folder away "
+            "to start the chain again.",
         ),
         Row(
             "corrupt note of the days",
@@ -156,8 +156,8 @@ GROUPS = {
         Row(
             "two daily runs and a backfill at once",
             "none waits for another; one that comes second says so, and is run again",
-            "chain ... has come to another state on ... while ... was run: another run replays it; "
-            "run the same command again",
+            "Chain ... has another state on ... than when the run of ... began: another run has "
+            "replaced it; run the same command again.",
         ),
         Row(
             "a second backfill",

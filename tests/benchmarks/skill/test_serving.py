@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.skill.serving import FIRST, LAST, SCORED, compared, predicted
-from msm.training.evaluation.crossval import checkpoints
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.evaluation.crossval import fit_parts
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.metrics import within
 from msm.training.split import Split
 from tests.training.buckets import GROUND_ONLY, data, recipe, weather
@@ -38,7 +38,7 @@ def fitted(stations, tmp_path_factory):
         steps=40,
         ground={"first": FIRST, "last": stations.ground.days[-1].item()},
     )
-    return checkpoints(asked, stations, Split.folds, tmp_path_factory.mktemp("fits"), 1)
+    return fit_parts(asked, stations, Split.folds, tmp_path_factory.mktemp("fits"), 1)
 
 
 def test_each_station_is_predicted_by_a_network_trained_without_it(stations, fitted):
@@ -49,7 +49,7 @@ def test_each_station_is_predicted_by_a_network_trained_without_it(stations, fit
         here = np.isin(some.names, stations.ground.names[part.held_out])
         assert not set(some.names[here]) & set(checkpoint.card.training.stations)
         if here.any():
-            expected = hindcast(checkpoint, some.at(here)).soil_moisture
+            expected = predict_stations(checkpoint, some.at(here)).soil_moisture
             days = np.isin(some.days, found.days)
             np.testing.assert_array_equal(found.soil_moisture[here], expected[:, days])
 
