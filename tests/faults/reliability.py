@@ -162,7 +162,7 @@ GROUPS = {
         Row(
             "a second backfill",
             "is refused, and begins nothing",
-            "Another backfill of ... is at work in ...: wait for it, or end it; this one goes on "
+            "Another backfill of ... is running in ...: wait for it, or stop it; this one continues "
             "from there.",
         ),
         Row(
