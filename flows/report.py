@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive.assessment import Assessment
-from msm.archive.sidecars import Record
+from msm.archive.sidecars import PublishedDay
 from msm.settings import Settings
 
 
@@ -17,7 +17,7 @@ def address(settings: Settings, path: Path) -> str:
     return f"{settings.archive_url.rstrip('/')}/{path.relative_to(settings.archive).as_posix()}"
 
 
-def report(settings: Settings, published: Record, assessed: Assessment | None) -> str:
+def report(settings: Settings, published: PublishedDay, assessed: Assessment | None) -> str:
     """Describe a published map, in Markdown."""
     facts: dict[str, Any] = {"revision": published.revision, "checkpoint": published.checkpoint}
     if assessed:

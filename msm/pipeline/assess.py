@@ -124,8 +124,7 @@ def assess_published(
         for day, assessment in known.items()
     }
     revised = [day for day in known if judged[day] != known[day]]
-    for day in revised:
-        store.assess(run.settings.archive, run.domain.name, judged[day])
+    store.assess(run.settings.archive, run.domain.name, [judged[day] for day in revised])
     return revised
 
 

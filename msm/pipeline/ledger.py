@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 
 import msm
 from msm.archive import store
-from msm.archive.sidecars import Record
+from msm.archive.sidecars import PublishedDay
 from msm.errors import MsmError
 from msm.fields.cell_fields import CellFields, Label
 from msm.model.chain import Chain, DayRecord, read_root
@@ -39,7 +39,7 @@ class DayFacts:
     """Whether the prediction that the record names is stored."""
     inputs: Label | None
     """Label of the stored model inputs; None where one of them is not stored, or damaged."""
-    published: Record | None
+    published: PublishedDay | None
     """STAC item of the published map."""
     problem: str | None = None
     """Why the record or the inputs cannot be read."""

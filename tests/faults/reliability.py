@@ -1,9 +1,8 @@
-"""The fault tables of files, disks, processes, clocks and servers, and the page of all faults.
+"""The faults of files, disks, processes, clocks and servers, with msm's response and message.
 
-`python -m tests.faults.reliability` writes docs/reliability.md from them and from the table of
-what Earthdata may do (`tests.faults.table`). A test says by its marker which fault it drives,
-`@pytest.mark.fault("the clock set back")`, and takes what msm has to say of it from here, by the
-fixture `sentence`.
+`make pages` writes docs/reliability.md from them and from the faults of Earthdata
+(`tests.faults.table`). The marker of a test names the fault that it causes,
+`@pytest.mark.fault("the clock set back")`. Its fixture `sentence` is the expected message.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import NamedTuple
 from tests.faults import table
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,8 @@ GROUPS = {
         Row(
             "corrupt root of a chain",
             "stops with status 1, rather than begin a year of memory anew without a word",
-            "... does not describe a chain (...): bring it back from a copy, or move the folder "
-            "away, and the chain is started again",
+            "... does not describe a chain (...): restore it from a copy, or move the folder away "
+            "to start the chain again.",
         ),
         Row(
             "corrupt note of the days",
@@ -158,14 +156,14 @@ GROUPS = {
         Row(
             "two daily runs and a backfill at once",
             "none waits for another; one that comes second says so, and is run again",
-            "chain ... has come to another state on ... while ... was run: another run replays it; "
-            "run the same command again",
+            "Chain ... has another state on ... than when the run of ... began: another run has "
+            "replaced it; run the same command again.",
         ),
         Row(
             "a second backfill",
             "is refused, and begins nothing",
-            "Another backfill of ... is at work in ...: wait for it, or end it; this one goes on "
-            "from there.",
+            "Another backfill of ... is running in ...: wait for it, or stop it; this one "
+            "continues from there.",
         ),
         Row(
             "two runs publish one day",
@@ -242,46 +240,11 @@ def _marked(decorator: ast.expr) -> Iterator[str]:
             yield str(node.args[0].value)
 
 
-def page() -> str:
-    """Return the page of the documentation."""
-    lines = [
-        "# What may go wrong",
-        "",
-        "What msm does about each fault, and what it says. Every row is a test that drives the",
-        "fault: afterwards nothing is half or lost, and the next run, when the fault is over or",
-        "its remedy was followed, makes what a run makes that never met it.",
-        "",
-        "## Earthdata",
-        "",
-        "Every row is a case of [test_table.py](../tests/faults/test_table.py) against the",
-        "sandbox: afterwards the cache holds whole, checked granules and nothing else, all that",
-        "the fault did not strike among them.",
-        "",
-        "`next source`: the granule is refused or missing, the day is made from the next product",
-        "([SPL4SMGP](inputs/sources.md)), flagged and provisional, and made again from NLDAS by",
-        "the next run.",
-        "",
-        "| fault | msm | struck granule | sentence |",
-        "|---|---|---|---|",
-    ]
-    for row in table.ROWS:
-        cache = "in the cache" if row.kept else "not in the cache"
-        lines.append(f"| {row.fault} | {row.answer} | {cache} | {row.says or '-'} |")
-    files: dict[str, list[Path]] = {}
+def files() -> dict[str, list[Path]]:
+    """Return the files of the tests of each fault, relative to the folder of the tests."""
+    found: dict[str, list[Path]] = {}
     for driver in drivers():
-        found = files.setdefault(driver.fault, [])
-        if driver.file not in found:
-            found.append(driver.file)
-    for group, rows in GROUPS.items():
-        lines += ["", f"## {group}", "", "| fault | msm | sentence | test |", "|---|---|---|---|"]
-        for row in rows:
-            links = ", ".join(
-                f"[{path.relative_to('tests')}](../{path})" for path in files.get(row.fault, ())
-            )
-            lines.append(f"| {row.fault} | {row.does} | {row.says or '-'} | {links or '-'} |")
-    lines += ["", "This page is made by `python -m tests.faults.reliability`."]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+        path = driver.file.relative_to("tests")
+        if path not in found.setdefault(driver.fault, []):
+            found[driver.fault].append(path)
+    return found

@@ -56,7 +56,7 @@ def test_a_damaged_map(run):
 def test_a_map_that_a_limit_withholds(run):
     (done,) = scheduled_run(run, NOW).published
     holes = read_assessment(done.path).model_copy(update={"valid_fraction": 0.5})
-    store.assess(run.settings.archive, run.domain.name, holes.judged(run.settings.limits))
+    store.assess(run.settings.archive, run.domain.name, [holes.judged(run.settings.limits)])
     told = found(run)["quality"]
     assert told.verdict == Verdict.bad
     assert told.what.endswith("2016-06-03 (valid_fraction) the first")

@@ -236,7 +236,7 @@ def test_limits_that_moved_judge_anew_and_a_withheld_map_is_not_the_latest(site)
     latest = domain_folder(run.settings.archive, BOX) / LATEST
     assert json.loads(latest.read_text())["day"] == str(DAYS[-1])
     holes = read_assessment(path).model_copy(update={"valid_fraction": 0.5}).judged(WIDE)
-    store.assess(run.settings.archive, BOX, holes)
+    store.assess(run.settings.archive, BOX, [holes])
     assert json.loads(latest.read_text())["day"] == str(DAYS[-2])
 
 

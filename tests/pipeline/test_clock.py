@@ -9,7 +9,7 @@ import pytest
 
 from msm.fields.cell_fields import read_label
 from msm.operations.daily import daily
-from msm.operations.day_states import State, last_look
+from msm.operations.day_states import State, last_scan
 from msm.operations.scheduled_run import scheduled_run
 from msm.pipeline.run import Run, midnight
 from tests.made_up import files
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_forward(site, fresh_sandbox):
     assert {state.state for state in found.states} == {State.pending}
     assert [done.day for done in scheduled_run(run, NOW).published] == DAYS
     # The day of the last deep look lay in the future: the next day looks far back all the same.
-    assert last_look(run).deep_on == NOW.date()
+    assert last_scan(run).deep_on == NOW.date()
     assert files(run) == files(right)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
-from msm.sandbox.granules.granule import Facts, products
+from msm.sandbox.granules.granule import FileInfo, served_products
 from msm.sandbox.server.catalogue import Catalogue, granule_record
 from msm.sandbox.weather.synthetic import SyntheticWeather
 from msm.sources.cmr_records import RecordError, granule_of, offered
@@ -15,8 +15,9 @@ NAME = "NLDAS_FORA0125_H.A20160401.0000.020.nc"
 
 @pytest.fixture
 def records():
-    listed = Catalogue(SyntheticWeather(1)).within(products()["NLDAS_FORA0125_H"], START, END)
-    return [granule_record(g, Facts(1000, "ab" * 32), "https://127.0.0.1/data/") for g in listed]
+    nldas = served_products()["NLDAS_FORA0125_H"]
+    listed = Catalogue(SyntheticWeather(1)).within(nldas, START, END)
+    return [granule_record(g, FileInfo(1000, "ab" * 32), "https://127.0.0.1/data/") for g in listed]
 
 
 def test_record_is_converted_to_a_granule(records):
