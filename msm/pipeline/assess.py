@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from msm.archive import store
-from msm.archive.assessment import Assessment, Beside, beside, read_assessment
+from msm.archive.assessment import Assessment, Comparison, compare, read_assessment
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
@@ -62,7 +62,7 @@ def at_first(run: Run, made: DailyMap, forcing: Mapping[str, Float32]) -> Assess
             for name, field in sorted(forcing.items())
             if np.isfinite(field).any()
         },
-        yesterday=None if eve is None else beside(values, eve),
+        yesterday=None if eve is None else compare(values, eve),
     ).judged(run.settings.limits)
 
 
@@ -105,13 +105,13 @@ def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str,
     """Hold a map against the retrievals of recommended quality of the 6 am half-orbits."""
     seen = _recommended(run, file)
     water = stored_statics(run).fields[VEGETATION]
-    by_vegetation: dict[str, Beside] = {}
+    by_vegetation: dict[str, Comparison] = {}
     for name, (low, high) in VEGETATION_CLASSES.items():
         inside = (water >= low) & (water < high)
-        if part := beside(values[inside], seen[inside]):
+        if part := compare(values[inside], seen[inside]):
             by_vegetation[name] = part
     return {
-        "satellite": beside(values, seen),
+        "satellite": compare(values, seen),
         "satellite_granule": file.granule.name,
         "by_vegetation": by_vegetation,
     }
@@ -126,14 +126,14 @@ def _recommended(run: Run, file: GranuleFile) -> Float32:
     return np.where(taken, retrieved, np.float32(np.nan))
 
 
-def _other_years(run: Run, day: date, values: Float32) -> Beside | None:
+def _other_years(run: Run, day: date, values: Float32) -> Comparison | None:
     """Hold a day against the mean of the same date in the other years that are published."""
     published = store.published_days(run.settings.archive, run.domain.name)
     same = [other for other in published if (other.month, other.day) == (day.month, day.day)]
     others = [
         found for other in same if other != day if (found := _published(run, other)) is not None
     ]
-    return beside(values, np.mean(others, axis=0)) if others else None
+    return compare(values, np.mean(others, axis=0)) if others else None
 
 
 def _published(run: Run, day: date) -> Float32 | None:
