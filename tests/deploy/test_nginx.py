@@ -18,7 +18,7 @@ import pytest
 import requests
 import xarray as xr
 
-from msm.archive.canary import look
+from msm.archive.canary import fetch_newest_map
 from msm.archive.naming import domain_folder, map_path
 from msm.archive.store import Published, publish
 from msm.atomic_files import replacing
@@ -140,7 +140,7 @@ def test_a_map_is_read_from_afar(served: Served) -> None:
 
 
 def test_the_canary_finds_the_newest_map(served: Served) -> None:
-    seen = look(served.url, BOX, datetime(2016, 4, 6, tzinfo=UTC))
+    seen = fetch_newest_map(served.url, BOX, datetime(2016, 4, 6, tzinfo=UTC))
     assert seen.day == date(2016, 4, 2)
     assert seen.ranges is True
 

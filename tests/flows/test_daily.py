@@ -83,7 +83,7 @@ def test_the_deployment_is_scheduled_and_a_worker_publishes_the_day(
         assert set(ours) == {"COMPLETED"}, name
     artifacts = {found["key"]: found["data"] for found in prefect_server.ask("artifacts/filter")}
     assert f"| {newest} | published | provisional, revision 1 |" in artifacts["msm-box-days"]
-    assert ", 0 things need attention" in artifacts["msm-box-validation"]
+    assert ", 0 problems" in artifacts["msm-box-validation"]
     assert f"# {newest}" in artifacts["msm-box-canary"]
 
 
