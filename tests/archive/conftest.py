@@ -43,7 +43,7 @@ def make_lineage(**changes: object) -> Lineage:
         "cold_start": date(2015, 4, 1),
         "spin_up_days": 366,
         "state_before": f"{3:064x}",
-        "settings": {"forcing": "NLDAS_FORA0125_H", "gap_days": 3},
+        "settings": {"device": "cpu", "max_gap_hours": {"precipitation": 3}, "scale": 0.1},
         "inputs": inputs,
     }
     return Lineage(**{**fields, **changes})

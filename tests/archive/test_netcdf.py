@@ -322,6 +322,15 @@ def assert_stacked(month: list[Path], stacked: Path) -> None:
                     np.testing.assert_array_equal(stack[name][n], day[name][0])
 
 
+@pytest.mark.parametrize("settings", [{}, {"device": "cuda", "accepted": [1.5, None, {"a": True}]}])
+def test_settings_are_an_attribute_in_json_unless_there_are_none(tmp_path, make_map, settings):
+    write(tmp_path / "map.nc", make_map(DAY, settings=settings))
+    with netCDF4.Dataset(tmp_path / "map.nc") as dataset:
+        assert ("settings" in dataset.ncattrs()) == bool(settings)
+        assert json.loads(getattr(dataset, "settings", "{}")) == settings
+    assert read_header(tmp_path / "map.nc").lineage.settings == settings
+
+
 def test_a_file_that_is_not_ours_is_refused_with_a_sentence(tmp_path):
     (tmp_path / "page.nc").write_text("<html>")
     with pytest.raises(MsmError, match=r"page\.nc is not a readable map of msm"):

@@ -48,7 +48,7 @@ def set_value(name, where, value):
     [
         (set_value("soil_moisture", LAND, 1.5), r"outside 0\.0 to 1\.0 m3 m-3"),
         (set_value("soil_moisture", LAND, float("nan")), r"soil_moisture has values outside"),
-        (set_value("quality_flag", LAND, 128), "bits that mean nothing"),
+        (set_value("quality_flag", LAND, 128), "bits without a meaning"),
         (set_value("quality_flag", LAND, 255), "does not cover exactly the land cells"),
         (set_value("quality_flag", LAKE, 0), "does not cover exactly the land cells"),
         (set_value("soil_moisture", LAKE, 0.2), "values where there is no land"),
@@ -58,8 +58,8 @@ def set_value(name, where, value):
         (set_value("time", 0, 0.5), "time does not hold the coordinates"),
         (lambda d: d.renameVariable("crs", "projection"), "Variable crs is missing"),
         (lambda d: d.delncattr("license"), "attribute license is missing"),
-        (lambda d: d.delncattr("checkpoint_sha256"), "lineage .* is broken"),
-        (lambda d: d.setncattr("fingerprint", "?"), "lineage .* is broken"),
+        (lambda d: d.delncattr("checkpoint_sha256"), "lineage .* is invalid"),
+        (lambda d: d.setncattr("fingerprint", "?"), "lineage .* is invalid"),
         (lambda d: d.delncattr("product_revision"), "not a readable map"),
     ],
 )  # fmt: skip
