@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alert import TOLD
+from flows.alert import ALERT_HOOKS
 from msm.archive.naming import map_path
 from msm.archive.validate import validate as check
 from msm.errors import MsmError
@@ -23,7 +23,7 @@ LONGEST_SECONDS = 3600
     name="msm-validate",
     flow_run_name="validate {domain}",
     timeout_seconds=LONGEST_SECONDS,
-    **TOLD,
+    **ALERT_HOOKS,
 )
 def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     """Check the newest published files, the days, and what `msm doctor` checks.

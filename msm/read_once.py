@@ -19,9 +19,8 @@ Version = tuple[int, int, int, int]
 def read_once(read: Callable[[Path], T]) -> Callable[[Path], T]:
     """Decorate a reader of small files: each version of a file is read once.
 
-    A file that is replaced by `msm.atomic_files.replacing`, by this process or by another, has
-    another inode and is read again. A renamed file keeps its inode and is not. Failures are not
-    kept.
+    A file that `msm.atomic_files.replacing` has replaced, in this process or in another, has
+    another inode and is read again. Failures are not kept.
     """
 
     @lru_cache(maxsize=VERSIONS)

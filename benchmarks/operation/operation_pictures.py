@@ -15,7 +15,7 @@ from msm.archive.assessment import read_assessment
 from msm.cli import doctor, status
 from msm.operations.day_states import known_days, states
 from msm.operations.doctor import examine
-from msm.pipeline.chains import touched
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run
 
 WIDTH = 110
@@ -40,7 +40,7 @@ def draw(run: Run, moment: datetime, site: Path, folder: Path) -> None:
     settings = run.settings
     found = states(run, known_days(run), moment)
     items = store.published_items(settings.archive, settings.domain)
-    stale, after = touched(run, items[-1].chain_id)
+    stale, after = stale_days(run, items[-1].chain_id)
     assessed = [known for item in items[-MAPS:] if (known := read_assessment(item.path))]
     shown = [
         replace(finding, what=finding.what.replace(str(site), "/srv/msm"))

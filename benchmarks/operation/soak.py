@@ -38,7 +38,7 @@ from msm.archive.layers import LAYERS
 from msm.errors import MsmError
 from msm.operations.backfill import backfill
 from msm.operations.day_states import states
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.run import open_run
 from msm.sandbox.process import Sandbox, start
 from msm.settings import read_settings
@@ -236,10 +236,10 @@ class Worker:
 
 def _work(told: Connection) -> None:
     """Run the flow for every moment that is told, once all is loaded."""
-    from flows.retries import TRIED_AGAIN
+    from flows.retries import RETRY_POLICY
 
     # Waits for a server pass in no time, as the days do.
-    TRIED_AGAIN["retry_delay_seconds"] = 0.1
+    RETRY_POLICY["retry_delay_seconds"] = 0.1
     import flows.daily  # noqa: F401
 
     os.setsid()
@@ -278,7 +278,7 @@ def compare(folder: Path, days: Sequence[date], report: Report) -> None:
     )
     now = datetime.now(UTC)
     with open_run(fresh) as run:
-        backfill(run, days, "missing", Alone(run), now)
+        backfill(run, days, "missing", SerialExecutor(run), now)
     with open_run(settings) as run:
         report.gaps = sum(state.accepted for state in states(run, days, now))
     ours, theirs = (contents(each.archive, each.domain) for each in (settings, fresh))

@@ -105,8 +105,8 @@ def backfilled(site: Path, checkpoint: Path | None, days: Sequence[date]) -> Pat
         checkpoint=checkpoint,
         spin_up_days=(FIRST - SPIN_UP).days,
     )
-    with open_run(settings) as run, local_cluster(settings, WORKERS) as crew:
-        backfill(run, days, "missing", crew, datetime.now(UTC))
+    with open_run(settings) as run, local_cluster(settings, WORKERS) as executor:
+        backfill(run, days, "missing", executor, datetime.now(UTC))
     return settings.archive
 
 

@@ -56,8 +56,8 @@ def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
     with start(replay / "sandbox", str(table)) as sandbox:
         settings = logged_in(sandbox, replay, spin_up_days=366)
         with open_run(settings) as run:
-            with local_cluster(run.settings, 2) as crew:
-                fetch(run, FIRST, LAST, crew)
+            with local_cluster(run.settings, 2) as executor:
+                fetch(run, FIRST, LAST, executor)
             stored_statics(run)
             return stored_samples(
                 data.ground,

@@ -24,8 +24,8 @@ from msm.cli.demo import logged_in
 from msm.model.checkpoint import WEIGHTS
 from msm.operations.backfill import backfill
 from msm.operations.fetch import fetch
-from msm.pipeline.chains import touched
 from msm.pipeline.executor import local_cluster
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import Sandbox, start
 
@@ -40,19 +40,19 @@ WORKERS = 2
 
 def make_maps(run: Run) -> dict[str, Any]:
     """Fetch the forcing, and backfill; return what both cost."""
-    with Progress() as bar, local_cluster(run.settings, WORKERS) as crew:
+    with Progress() as bar, local_cluster(run.settings, WORKERS) as executor:
         task = bar.add_task("", total=None)
 
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
         began = time.perf_counter()
-        fetched = fetch(run, FIRST, LAST, crew, progress)
+        fetched = fetch(run, FIRST, LAST, executor, progress)
         took = time.perf_counter() - began
     with (
         Progress() as bar,
         peak_memory() as peak,
-        local_cluster(run.settings, WORKERS) as crew,
+        local_cluster(run.settings, WORKERS) as executor,
     ):
         task = bar.add_task("", total=None)
         months: list[float] = []
@@ -63,14 +63,14 @@ def make_maps(run: Run) -> dict[str, Any]:
                 peak.gib = 0.0
             bar.update(task, description=what, completed=done, total=total)
 
-        report = backfill(run, DAYS, "missing", crew, datetime.now(UTC), watched)
+        report = backfill(run, DAYS, "missing", executor, datetime.now(UTC), watched)
     return {
         "days fetched": len(fetched),
         "minutes of the fetch": took / 60,
         "days": len(report.published),
-        "days run": report.run,
+        "days run": report.days_run,
         "minutes": report.seconds / 60,
-        "days a minute": 60 * report.run / report.seconds,
+        "days a minute": 60 * report.days_run / report.seconds,
         "peak memory of each 30 days, GiB": months,
     }
 
@@ -85,11 +85,11 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
 
     before = shas()
     sandbox.revise(GRANULE)
-    with local_cluster(run.settings, WORKERS) as crew:
-        refetched = fetch(run, FIRST, LAST, crew)
+    with local_cluster(run.settings, WORKERS) as executor:
+        refetched = fetch(run, FIRST, LAST, executor)
         chain = store.read_item(archive, "conus", LAST)
-        stale, after = touched(run, chain.chain_id if chain else "")
-        report = backfill(run, DAYS, "changed", crew, datetime.now(UTC))
+        stale, after = stale_days(run, chain.chain_id if chain else "")
+        report = backfill(run, DAYS, "changed", executor, datetime.now(UTC))
     changed = [day for day, sha256 in shas().items() if sha256 != before[day]]
     return {
         "revised": GRANULE,
@@ -100,7 +100,7 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
         "files that changed": [str(changed[0]), str(changed[-1]), len(changed)],
         "files that kept their bytes": len(DAYS) - len(changed),
         "minutes": report.seconds / 60,
-        "stale afterwards": len(touched(run, chain.chain_id if chain else "")[0]),
+        "stale afterwards": len(stale_days(run, chain.chain_id if chain else "")[0]),
     }
 
 

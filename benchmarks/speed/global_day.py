@@ -22,9 +22,11 @@ from benchmarks.results import keep
 from benchmarks.speed.footprint import peak_memory
 from msm.archive.quicklook import draw
 from msm.cli.demo import logged_in
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import open_run
@@ -58,7 +60,7 @@ def prepare(folder: Path) -> dict[str, Settings]:
                 if name == "SPL4SMGP":
                     # From the sandbox's catalogue the map says that its weather is made up.
                     draw(daily(run, DAY, NOW).path, PICTURE, "")
-                gather(run, DAY, DAY)
+                select_and_fetch(run, DAY, DAY)
                 stored_statics(run)
             sites[name] = settings.model_copy(update={"mirror": site / "work" / "granules"})
     return sites
@@ -81,7 +83,7 @@ def make_day(settings: Settings) -> dict[str, Any]:
         timed("statics, once", lambda: stored_statics(run))
         timed("forcing", lambda: stored_forcing(run, DAY))
         chain = open_chain(run, DAY)
-        timed("network", lambda: bring_to(run, chain, DAY))
+        timed("network", lambda: list(advance(run, chain, [DAY], SerialExecutor(run))))
         published = timed("publish", lambda: publish(run, chain, DAY, NOW))
         cells = run.domain.n_cell
     return {

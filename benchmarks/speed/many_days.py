@@ -55,9 +55,9 @@ def run_all(settings: Settings, workers: int) -> float:
     """Make all days from a cold start; seconds without the start of the workers."""
     shutil.rmtree(settings.work / "states", ignore_errors=True)
     shutil.rmtree(settings.archive, ignore_errors=True)
-    with open_run(settings) as run, local_cluster(settings, workers) as crew:
-        backfill(run, DAYS[:WARM_UP], "missing", crew, NOW)
-        return backfill(run, DAYS[WARM_UP:], "missing", crew, NOW).seconds
+    with open_run(settings) as run, local_cluster(settings, workers) as executor:
+        backfill(run, DAYS[:WARM_UP], "missing", executor, NOW)
+        return backfill(run, DAYS[WARM_UP:], "missing", executor, NOW).seconds
 
 
 def inflate(path: Path) -> None:

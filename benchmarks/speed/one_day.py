@@ -22,9 +22,11 @@ from benchmarks.speed.timing import medians
 from msm.cli.demo import logged_in
 from msm.model.card import Card
 from msm.model.state import State
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain, prediction_path
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import start
@@ -51,10 +53,10 @@ def prepare(folder: Path) -> Settings:
         online = logged_in(sandbox, folder, spin_up_days=1)
         with open_run(online) as run:
             stored_statics(run)
-            gather(run, DAY - timedelta(days=1), DAY)
+            select_and_fetch(run, DAY - timedelta(days=1), DAY)
     settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
-        bring_to(run, open_chain(run, DAY), DAY)
+        list(advance(run, open_chain(run, DAY), [DAY], SerialExecutor(run)))
     return settings
 
 

@@ -99,7 +99,7 @@ class Assessment(FrozenModel):
         return found
 
 
-def compare(values: NDArray[np.floating], other: NDArray[np.floating]) -> Comparison | None:
+def compare_maps(values: NDArray[np.floating], other: NDArray[np.floating]) -> Comparison | None:
     """Compare two maps cell by cell; None where fewer than two cells have both values."""
     both = np.isfinite(values) & np.isfinite(other)
     if both.sum() < 2:

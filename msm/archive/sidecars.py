@@ -24,6 +24,7 @@ from msm.archive.netcdf import Header, read_header
 from msm.archive.validate import CHECKSUMS, read_checksums, sha256_of_file
 from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
+from msm.read_once import read_once
 
 LATEST = "latest.json"
 FRESHNESS = "freshness.json"
@@ -64,6 +65,7 @@ class PublishedDay:
     """Verdict of the quality limits; None where the map was not assessed."""
 
 
+@read_once
 def read_published(item: Path) -> PublishedDay:
     """Read a STAC item.
 

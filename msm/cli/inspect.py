@@ -1,19 +1,37 @@
-"""`msm inspect`: any input granule, or a map of the product, summarised."""
+"""`msm inspect`: summarise an input granule, or a map of the product."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import netCDF4
-import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
 
-from msm.archive.naming import PRODUCT, day_of
-from msm.products import registry
-from msm.products.registry import summary
+from msm.cli.shared import Json
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An input granule or a product.")],
+    as_json: Json = False,
+) -> None:
+    """Summarise any input granule or product, as read before any masking."""
+    summary = summarise(path)
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    table = Table("variable", "units", "count", "min", "mean", "max")
+    for name, found in summary["variables"].items():
+        numbers = (found[key] for key in ("min", "mean", "max"))
+        shown = ("" if number is None else f"{number:.6g}" for number in numbers)
+        table.add_row(name, found["units"], str(found["count"]), *shown)
+    typer.echo(f"{summary['product']} {summary['version']}, {summary['day'] or 'static'}")
+    Console().print(table)
+
+
+def summarise(path: Path) -> dict[str, Any]:
     """Summarise a file as it was read, before any masking by quality.
 
     Returns
@@ -27,6 +45,13 @@ def inspect(path: Path) -> dict[str, Any]:
     MsmError
         If the file does not open or no product has its layout.
     """
+    import netCDF4
+    import numpy as np
+
+    from msm.archive.naming import PRODUCT, day_of
+    from msm.products import registry
+    from msm.products.registry import summary
+
     day = day_of(path.stem)
     if day is None:
         return registry.inspect(path)

@@ -26,6 +26,7 @@ from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.lineage import InputGranule
 from msm.products import hdf5
+from msm.read_once import read_once
 
 FILL_REACH = 5
 """Cells from which a value is taken at most where a source has none: 45 km."""
@@ -155,6 +156,7 @@ class Label:
     awaited: tuple[str, ...]
 
 
+@read_once
 def read_label(path: Path) -> Label:
     """Read what a file says of its content, and not the content.
 

@@ -22,7 +22,7 @@ from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.operations.day_states import known_days, states
-from msm.operations.supply import STOPPED_REMEDY, stopped
+from msm.operations.supply import STOPPED_REMEDY, discontinued
 from msm.pipeline.run import Run, midnight
 from msm.sources.tiers import best_sources
 
@@ -212,7 +212,7 @@ def _earthdata(run: Run, now: datetime) -> Iterator[Finding]:
         newest = (now - timedelta(days=1 + latency.due_days)).date()
         oldest = newest - timedelta(days=int(latency.retry_days - latency.due_days))
         offered = run.source.search(product, midnight(oldest), now)
-        if since := stopped(product, offered, oldest, now):
+        if since := discontinued(product, offered, oldest, now):
             yield Finding(product.id, Verdict.bad, since, STOPPED_REMEDY)
             continue
         days = [granule.time.date() for granule in offered if granule.time]

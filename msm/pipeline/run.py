@@ -1,4 +1,4 @@
-"""What the steps of one run share: settings, cells, checkpoint, the way to the granules, paths."""
+"""What the steps of one run share: settings, cells, checkpoint, source of granules, paths."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SEARCH_DAYS = 32
 """Days that are searched for at a time: a search costs two requests however long."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is done, how many days are done and how many there are."""
+"""Called with the present step, the number of days done and the number of all days."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Run:
 
 @contextmanager
 def open_run(settings: Settings) -> Iterator[Run]:
-    """Open what a run needs; the reading processes end with it.
+    """Open a run; its reading processes end with it.
 
-    A run keeps to the checkpoint that is in use when it begins, in all its processes: a day half
-    made with one and half with another would be no day of either.
+    A run keeps the checkpoint that is in use when it begins, in all its processes: no day is made
+    partly with one checkpoint and partly with another.
     """
     from msm.model.current import card_in_use
 
@@ -103,7 +103,7 @@ def midnight(day: date) -> datetime:
 
 
 def windows(days: Iterable[date]) -> Iterator[list[date]]:
-    """Part days, oldest first, into those whose granules are searched for together."""
+    """Split days, oldest first, into windows whose granules are searched for together."""
     left = sorted(days)
     while left:
         window = [day for day in left if day < left[0] + timedelta(days=SEARCH_DAYS)]

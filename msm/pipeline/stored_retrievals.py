@@ -1,9 +1,8 @@
-"""Retrievals: the SMAP granules of earlier days come to disk and onto cells, stored for reuse.
+"""SMAP retrievals that the network is given: each day of SMAP is put on the cells and stored once.
 
-A day of SMAP is stored once, by whichever day needs it first, and serves all days that may know of
-it. One without a granule is stored as such: what a day was given can be told from the files alone,
-and the granule is looked for again as better forcing is. Nothing is done for a checkpoint that does
-not ask for retrievals.
+A day without a granule is stored as such: the files alone show what a day was given, and the
+granule is searched for again, as better forcing is. Nothing is done for a checkpoint that uses no
+retrievals.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ SATELLITE = SPL3SMP_E_006
 
 
 def known_days(run: Run, day: date) -> list[date]:
-    """List the days of SMAP that a day may know of, newest first; none where it shall not."""
+    """List the days of SMAP that a day is given, newest first; none for most checkpoints."""
     asked = run.checkpoint.card.retrievals
     return [day - timedelta(days=age) for age in asked.ages] if asked else []
 
 
 def stored_fields(run: Run, day: date) -> list[CellFields]:
-    """Read what a day may know of, newest first, and make it where it is not stored."""
+    """Read the retrievals that a day is given, newest first, and make those not stored."""
     store_retrievals(run, [day])
     return [
         cell_fields.read(run.workspace.retrieval(known), run.domain)
@@ -40,34 +39,25 @@ def stored_fields(run: Run, day: date) -> list[CellFields]:
     ]
 
 
-def lacking(run: Run, days: Iterable[date]) -> list[date]:
-    """List the days of SMAP, oldest first, that days may know of and that are not stored."""
+def missing_days(run: Run, days: Iterable[date]) -> list[date]:
+    """List the days of SMAP, oldest first, that days are given and that are not stored."""
     return [day for day in _known(run, days) if not run.workspace.retrieval(day).exists()]
 
 
 def store_retrievals(run: Run, days: Iterable[date]) -> None:
-    """Fetch and store what days may know of, where it is not stored."""
-    make_retrievals(run, lacking(run, days))
-
-
-def better_retrievals(run: Run, day: date) -> None:
-    """Look again for the granules that were not there, of what a day may know of."""
-    stored = [known for known in _known(run, [day]) if run.workspace.retrieval(known).exists()]
-    awaited = [
-        known for known in stored if cell_fields.read_label(run.workspace.retrieval(known)).awaited
-    ]
-    make_retrievals(run, _others(run, awaited))
+    """Fetch and store the retrievals that days are given, where they are not stored."""
+    make_retrievals(run, missing_days(run, days))
 
 
 def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
-    """Find the days of SMAP, known to days, for which another granule is offered, and name it."""
+    """Find the days of SMAP, given to days, for which another granule is offered, and name it."""
     return _others(run, [day for day in _known(run, days) if run.workspace.retrieval(day).exists()])
 
 
 def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
-    """Make days of SMAP from what is offered and store them; return which.
+    """Make days of SMAP from the offered granules and store them; return which.
 
-    One whose granule is not there, or no good, is stored as such where nothing is stored yet.
+    A day whose granule is missing or invalid is stored as such where nothing is stored yet.
     """
     made = set()
     for window in windows(days):
@@ -79,8 +69,8 @@ def make_retrievals(run: Run, days: Iterable[date]) -> set[date]:
             log.warning("%s", sentence)
         for day in window:
             path, file = run.workspace.retrieval(day), files.get(midnight(day))
-            losers = [granule for granule in superseded if granule.time == midnight(day)]
-            fields = _fields(run, day, file, losers)
+            replaced = [granule for granule in superseded if granule.time == midnight(day)]
+            fields = _fields(run, day, file, replaced)
             if not (fields.awaited and path.exists()):
                 cell_fields.write(path, fields)
                 made.add(day)
@@ -114,7 +104,7 @@ def _known(run: Run, days: Iterable[date]) -> list[date]:
 
 
 def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
-    """Name the granules that are offered and are not what days of SMAP were made from."""
+    """Name the offered granules that stored days of SMAP were not made from."""
     found = {}
     for window in windows(stored):
         offered, _ = _offered(run, window)

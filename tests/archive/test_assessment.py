@@ -11,7 +11,7 @@ from msm.archive.assessment import (
     Comparison,
     Verdict,
     assessment_path,
-    compare,
+    compare_maps,
     read_assessment,
 )
 from msm.archive.naming import domain_folder
@@ -71,13 +71,13 @@ def test_a_comparison_over_few_cells_exceeds_no_limit():
 def test_two_maps_are_compared_where_both_have_a_value():
     one = np.array([0.1, 0.2, 0.4, np.nan], np.float32)
     two = np.array([0.0, 0.2, 0.1, 0.3], np.float32)
-    found = compare(one, two)
+    found = compare_maps(one, two)
     assert found.cells == 3
     assert found.bias == pytest.approx((0.1 + 0.0 + 0.3) / 3)
     assert found.ubrmse == pytest.approx(np.std([0.1, 0.0, 0.3]), rel=1e-6)
     assert found.correlation == pytest.approx(np.corrcoef(one[:3], two[:3])[0, 1])
-    assert compare(one, np.full(4, 0.2, np.float32)).correlation is None
-    assert compare(one, np.array([0.1, np.nan, np.nan, np.nan], np.float32)) is None
+    assert compare_maps(one, np.full(4, 0.2, np.float32)).correlation is None
+    assert compare_maps(one, np.array([0.1, np.nan, np.nan, np.nan], np.float32)) is None
 
 
 def test_a_withheld_map_is_published_and_does_not_become_the_latest(

@@ -11,7 +11,7 @@ from earthaccess.store import Store
 
 from msm.errors import MsmError
 from msm.pipeline import model_inputs
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
 from msm.pipeline.run import Run, midnight
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
 from msm.products.definitions import SPL4SMGP_008 as SMAP_L4
@@ -38,7 +38,7 @@ def whole_day(sandbox, readers, tmp_path_factory):
     sandbox.reset()
     with pytest.MonkeyPatch.context() as patch:
         run = site(tmp_path_factory.mktemp("right"), sandbox, readers, patch)
-        gather(run, DAY, DAY)
+        select_and_fetch(run, DAY, DAY)
         # The sandbox makes a file when it is first listed: an impatient client would not wait.
         run.source.search(SMAP_L4, midnight(DAY), midnight(DAY + timedelta(days=1)))
         return run.settings.work / CACHE
@@ -118,7 +118,7 @@ def test_a_download_at_a_time_keeps_what_is_good(run, fresh_sandbox, readers, ca
         fresh_sandbox
     )
     alone = run.settings.model_copy(update={"connections": 1})
-    gather(Run(alone, readers), DAY, DAY)
+    select_and_fetch(Run(alone, readers), DAY, DAY)
     assert "1 of 25 granules of NLDAS_FORA0125_H 2.0 for 2016-04-01 are not good" in caplog.text
     assert len(contents(run.settings.work / CACHE)) == 24
 

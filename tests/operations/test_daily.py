@@ -16,7 +16,8 @@ from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.operations.daily import daily
-from msm.pipeline.assess import later
+from msm.pipeline.assess import assess_published
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing
 from msm.pipeline.run import Run
 from tests.site_fixture import DAYS, NOW
@@ -102,10 +103,10 @@ def test_a_missing_retrieval_never_stops_a_map(online, fresh_sandbox, make, read
     published = make(online)
     assert published.changed
     run = Run(online, readers)
-    assert later(run, [LAST]) == []
+    assert assess_published(run, [LAST], [], SerialExecutor(run)) == []
     assert read_assessment(published.path).satellite is None
     fresh_sandbox.reset()
-    assert later(run, [LAST]) == [LAST]
+    assert assess_published(run, [LAST], [], SerialExecutor(run)) == [LAST]
     seen = read_assessment(published.path)
     assert (seen.satellite_granule, seen.satellite.cells > 0) == (granule, True)
 

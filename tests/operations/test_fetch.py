@@ -3,9 +3,10 @@
 import pytest
 
 from msm.fields import cell_fields
-from msm.operations.fetch import fetch, revised
+from msm.operations.fetch import fetch
 from msm.pipeline.day_sources import IncompleteDayError
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.refresh import find_revised_inputs
 from msm.pipeline.run import open_run
 from tests.site_fixture import DAYS
 
@@ -19,7 +20,7 @@ def run(online):
 
 
 def bring(run):
-    return fetch(run, DAYS[0], DAYS[-1], Alone(run))
+    return fetch(run, DAYS[0], DAYS[-1], SerialExecutor(run))
 
 
 def labels(run):
@@ -43,13 +44,13 @@ def test_a_revision_is_followed_where_the_granule_is_another(run, fresh_sandbox)
     before = labels(run)
     # A bump of the metadata only.
     fresh_sandbox.revise(HOUR, changed=False)
-    assert revised(run, DAYS) == {}
+    assert find_revised_inputs(run, DAYS) == {}
     fresh_sandbox.revise(HOUR)
     assert bring(run) == {DAYS[1]: f"{HOUR} is offered now"}
     after = labels(run)
     assert [day for day in DAYS if after[day] != before[day]] == [DAYS[1]]
     assert after[DAYS[1]].sha256 != before[DAYS[1]].sha256
-    assert revised(run, DAYS) == {}
+    assert find_revised_inputs(run, DAYS) == {}
 
 
 def test_a_better_source_is_followed_and_a_worse_one_is_not(run, fresh_sandbox):

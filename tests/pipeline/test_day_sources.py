@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from msm.fields import cell_fields
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain
-from msm.pipeline.day_sources import IncompleteDayError, gather
+from msm.pipeline.day_sources import IncompleteDayError, select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing
 from msm.pipeline.run import open_run
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
@@ -133,11 +135,11 @@ def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_
         for name in ("GLDAS_NOAH025_3H", "GLDAS_NOAH025_3H_EP"):
             fresh_sandbox.withhold(f"{name}.A20160602.0300.021.nc4")
         fresh_sandbox.withhold("MERRA2_400.tavg1_2d_rad_Nx.20160602.nc4")
-        assert list(gather(run, DAYS[0], DAYS[2])) == DAYS[:1]
+        assert list(select_and_fetch(run, DAYS[0], DAYS[2])) == DAYS[:1]
         chain = open_chain(run, DAYS[0])
-        bring_to(run, chain, DAYS[0])
+        list(advance(run, chain, DAYS[:1], SerialExecutor(run)))
         with pytest.raises(IncompleteDayError, match=r"SPL4SMGP 008 of 2016-06-02 lacks 1 of 8"):
-            bring_to(run, chain, DAYS[2])
+            list(advance(run, chain, DAYS[2:], SerialExecutor(run)))
         assert run.workspace.forcing(DAYS[0]).exists()
 
 
