@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 from datetime import date
 from pathlib import Path
@@ -7,7 +9,6 @@ import pytest
 
 from msm.archive import store
 from msm.archive.assessment import (
-    Assessment,
     Comparison,
     Verdict,
     assessment_path,
@@ -16,21 +17,9 @@ from msm.archive.assessment import (
 )
 from msm.archive.naming import domain_folder
 from msm.errors import MsmError
-from msm.settings import Limits
-from tests.archive.conftest import BOX, MapMaker
+from tests.archive.conftest import BOX, MapMaker, make_assessment
 
 DAYS = [date(2016, 4, day) for day in (1, 2, 3)]
-
-
-def assessment(day: date = DAYS[0], **changes: object) -> Assessment:
-    fields = {
-        "valid_fraction": 0.99,
-        "unflagged": 0.8,
-        "outside_training": 0.0,
-        "mean": 0.25,
-        "forcing": {},
-    }
-    return Assessment(day=day, **fields | changes).judged(Limits())
 
 
 def other(bias: float = 0.0, ubrmse: float = 0.01, correlation: float | None = 0.9) -> Comparison:
@@ -59,13 +48,13 @@ def other(bias: float = 0.0, ubrmse: float = 0.01, correlation: float | None = 0
     ],
 )
 def test_limits_flag_a_map_or_withhold_it(changes, verdict, exceeded):
-    judged = assessment(**changes)
+    judged = make_assessment(DAYS[0], **changes)
     assert (judged.verdict, judged.exceeded) == (verdict, exceeded)
 
 
 def test_a_comparison_over_few_cells_exceeds_no_limit():
     few = Comparison(cells=10, bias=0.3, ubrmse=0.3, correlation=-1.0)
-    assert assessment(satellite=few).verdict == Verdict.good
+    assert make_assessment(DAYS[0], satellite=few).verdict == Verdict.good
 
 
 def test_two_maps_are_compared_where_both_have_a_value():
@@ -86,15 +75,17 @@ def test_a_withheld_map_is_published_and_does_not_become_the_latest(
     def latest() -> str:
         return json.loads((domain_folder(tmp_path, BOX) / "latest.json").read_text())["day"]
 
-    store.publish(tmp_path, make_map(DAYS[0], 1), assessment(DAYS[0], valid_fraction=0.1))
+    store.publish(tmp_path, make_map(DAYS[0], 1), make_assessment(DAYS[0], valid_fraction=0.1))
     # It is the only map.
     assert latest() == "2016-04-01"
-    store.publish(tmp_path, make_map(DAYS[1], 2), assessment(DAYS[1]))
-    record = store.publish(tmp_path, make_map(DAYS[2], 3), assessment(DAYS[2], valid_fraction=0.1))
+    store.publish(tmp_path, make_map(DAYS[1], 2), make_assessment(DAYS[1]))
+    record = store.publish(
+        tmp_path, make_map(DAYS[2], 3), make_assessment(DAYS[2], valid_fraction=0.1)
+    )
     assert record.path.is_file()
     assert record.verdict == "withheld"
     assert latest() == "2016-04-02"
-    (better,) = store.assess(tmp_path, BOX, [assessment(DAYS[2])])
+    (better,) = store.assess(tmp_path, BOX, [make_assessment(DAYS[2])])
     assert better.verdict == "good"
     assert better.sha256 == record.sha256
     assert latest() == "2016-04-03"
@@ -102,7 +93,9 @@ def test_a_withheld_map_is_published_and_does_not_become_the_latest(
 
 def test_the_item_states_the_assessment_of_its_map(make_map: MapMaker, tmp_path: Path):
     record = store.publish(
-        tmp_path, make_map(DAYS[0], 1), assessment(satellite=other(0.02), unflagged=0.75)
+        tmp_path,
+        make_map(DAYS[0], 1),
+        make_assessment(DAYS[0], satellite=other(0.02), unflagged=0.75),
     )
     item = json.loads(record.item.read_text())
     quality = item["properties"]["msm:quality"]
@@ -125,4 +118,4 @@ def test_a_damaged_assessment_and_an_unpublished_day_are_refused(
     with pytest.raises(MsmError, match="is damaged: remove it"):
         read_assessment(record.path)
     with pytest.raises(MsmError, match="2016-04-03 is not published"):
-        store.assess(tmp_path, BOX, [assessment(DAYS[2])])
+        store.assess(tmp_path, BOX, [make_assessment(DAYS[2])])

@@ -19,8 +19,8 @@ NOW = datetime(2016, 4, 6, tzinfo=UTC)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *told: object) -> None:
-        """Say nothing."""
+    def log_message(self, *message: object) -> None:
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def archive(published: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(archive: Path) -> Iterator[str]:
-    """Address under which the archive is served, by a server that gives no parts of files."""
+    """Address of a server of the archive that does not answer range requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(archive)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -63,14 +63,14 @@ def test_the_newest_map_is_found_by_http(url: str):
     assert seen.ranges is False
 
 
-def test_a_damaged_file_is_told_by_its_checksum(archive: Path):
+def test_a_damaged_file_is_refused_by_its_checksum(archive: Path):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CanaryError, match=r"has another checksum than latest\.json states"):
         fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_a_file_that_does_not_open(archive: Path):
+def test_a_file_that_does_not_open_is_refused(archive: Path):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.write_bytes(b"no map")
     latest = domain_folder(archive, BOX) / "latest.json"
@@ -81,7 +81,7 @@ def test_a_file_that_does_not_open(archive: Path):
         fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_an_empty_catalogue_and_a_missing_file(archive: Path, url: str):
+def test_an_empty_catalogue_and_a_missing_file_are_refused(archive: Path, url: str):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.unlink()
     with pytest.raises(CanaryError, match=r"20160402.* cannot be read: 404"):
@@ -94,13 +94,13 @@ def test_an_empty_catalogue_and_a_missing_file(archive: Path, url: str):
         fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_a_schedule_that_has_stopped(archive: Path):
+def test_an_overdue_day_is_refused(archive: Path):
     freshness = domain_folder(archive, BOX) / "freshness.json"
-    told = {
+    stated = {
         "next_due": {"day": "2016-04-03", "at": "2016-04-08T00:00:00+00:00"},
         "last_run": "2016-04-07T14:30:00+00:00",
     }
-    freshness.write_text(json.dumps(told))
+    freshness.write_text(json.dumps(stated))
     fetch_newest_map(str(archive), BOX, datetime(2016, 4, 8, 23, tzinfo=UTC))
     with pytest.raises(CanaryError, match=r"2016-04-03 was due at 2016-04-08.* is the schedule"):
         fetch_newest_map(str(archive), BOX, datetime(2016, 4, 9, 1, tzinfo=UTC))
