@@ -1,8 +1,8 @@
-"""The training flow: a checkpoint from a recipe, its cross-validation, and its promotion.
+"""The training flow: train a checkpoint, cross-validate its recipe, and promote it.
 
-As in the daily flow, correctness does not rest on Prefect's state. Every fit is kept under the hash
-of all that it depends on, so that a run which was killed goes on with what is left when the flow is
-run again. Between tasks go paths and small records, and Prefect caches nothing.
+As in the daily flow, correctness does not depend on Prefect's state. Every fit is kept under the
+hash of all that it depends on, so a new run of the flow continues after a killed one. Tasks
+exchange paths and small records, and Prefect caches nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from msm.training.split import Split
 
 @task(task_run_name="refresh {data}", cache_policy=NO_CACHE)
 def refresh(data: Path, sha256: str | None) -> str:
-    """Read the training data, check them, report what was refused, and return their hash."""
+    """Read and check the training data, report the quality control, and return their hash."""
     found = _read(data, sha256)
     _, report = read_stations(data / STATIONS)
     rows = "\n".join(f"| {RULES[rule]} | {count} |" for rule, count in report.items())
@@ -38,7 +38,7 @@ def refresh(data: Path, sha256: str | None) -> str:
     create_markdown_artifact(
         f"# Training data\n\n{found.ground.n_cell} stations, {days[0]}..{days[-1]}; "
         f"{found.satellite.n_cell} satellite cells. SHA-256 of the files: `{found.sha256}`\n\n"
-        f"| what the quality control found | number |\n|---|---|\n{rows}\n",
+        f"| rule of the quality control | count |\n|---|---|\n{rows}\n",
         key="msm-training-data",
     )
     return found.sha256
@@ -48,7 +48,7 @@ def refresh(data: Path, sha256: str | None) -> str:
 def fit(
     recipe: str, data: Path, sha256: str, checkpoints: Path, work: Path, workers: int | None
 ) -> Path:
-    """Train the checkpoint on all places, where that was not done before; return its card."""
+    """Train the checkpoint on all places if it does not exist yet; return its card."""
     written, found = read_recipe(Path(recipe)), _read(data, sha256)
     card = checkpoints / f"{written.recipe.name}-{written.recipe.version}.json"
     if not card.exists():
@@ -57,15 +57,15 @@ def fit(
     planned = ensemble.plan(written, found.ground, found.satellite, found.sha256)
     if load_checkpoint(card).card.training != planned.card.training:
         raise CheckpointError(
-            f"checkpoint {card} was trained with another recipe, other data or another version of"
-            " msm, and is not overwritten: raise the version in the recipe"
+            f"Checkpoint {card} was trained with another recipe, other data or another version of"
+            " msm, and is not overwritten: raise the version in the recipe."
         )
     return card
 
 
 @task(task_run_name="cross-validate {recipe}", cache_policy=NO_CACHE)
 def cross_validate(recipe: str, data: Path, sha256: str, work: Path, workers: int | None) -> Path:
-    """Predict each fifth of the stations from the others; return where the predictions are."""
+    """Cross-validate the recipe by folds of the stations; return the path of the result."""
     predicted, result = crossval.crossval(
         read_recipe(Path(recipe)), _read(data, sha256), Split.folds, work / "fits", workers
     )
@@ -74,13 +74,13 @@ def cross_validate(recipe: str, data: Path, sha256: str, work: Path, workers: in
 
 @task(task_run_name="promote {card}", cache_policy=NO_CACHE)
 def promote(card: Path, predictions: Path) -> Promotion:
-    """Bring the checkpoint into use if it is not worse, and leave both beside each other."""
+    """Bring the checkpoint into use if it is not worse, and report the comparison."""
     before = read_current(card.parent)
     old = card.parent / before.in_use.file if before else None
     try:
         promotion = bring_into_use(card, predictions, datetime.now(UTC))
     except WorseError as error:
-        _report(card, predictions, old, f"{error}.", error.comparison)
+        _report(card, predictions, old, str(error), error.comparison)
         raise
     how = {"first": "It is the first one.", "not worse": "It is not worse.", "back": ""}
     decision = f"{promotion.checkpoint} is in use. {how[promotion.why]}"
@@ -104,27 +104,27 @@ def training(
     data
         Folder with `uscrn` and `conus_pixels`.
     checkpoints
-        Folder of the checkpoints; maps are made with the one in use where `MSM_CHECKPOINT` names
-        it. The new one is called after the name and the version of its recipe.
+        Folder of the checkpoints, as in `MSM_CHECKPOINT`. The new one is named after the name and
+        the version of its recipe.
     work
         Folder of finished fits and of the predictions.
     recipe
-        A TOML file, or the name of one that msm has.
+        A TOML file, or the name of a recipe of msm.
     data_sha256
-        What the hash of the data must be, where it is to be checked.
+        Expected SHA-256 of the data; not checked if not given.
     workers
-        Fits side by side, one a processor by default.
+        Parallel fits; one per processor by default.
 
     Returns
     -------
     Promotion
-        How the checkpoint came into use.
+        The record of the promotion.
     """
     for folder in (data, checkpoints, work):
         if not folder.is_absolute():
             raise MsmError(
                 f"Folder {folder} is not absolute, and a worker runs in a folder of its own: give"
-                " the whole path."
+                " the absolute path."
             )
     found = refresh(data, data_sha256)
     card = fit(recipe, data, found, checkpoints, work, workers)
@@ -133,12 +133,12 @@ def training(
 
 
 def _read(data: Path, sha256: str | None) -> Data:
-    """Read the data, which are to be what they were."""
+    """Read the data and check their hash."""
     found = read_data(data)
     if sha256 is not None and found.sha256 != sha256:
         raise SamplesError(
-            f"the training data in {data} have the SHA-256 {found.sha256[:12]}, not"
-            f" {sha256[:12]}: bring back the files that were meant, or begin again with these"
+            f"The training data in {data} have the SHA-256 {found.sha256[:12]}, not"
+            f" {sha256[:12]}: restore the expected files, or run the flow again with these."
         )
     return found
 
@@ -146,7 +146,7 @@ def _read(data: Path, sha256: str | None) -> Data:
 def _report(
     card: Path, predictions: Path, old: Path | None, decision: str, comparison: Comparison | None
 ) -> None:
-    """Leave the decision and the medians of the new and the old checkpoint as an artifact."""
+    """Write the decision and the medians of the new and the old checkpoint as an artifact."""
     columns = {card.stem: crossval.load(predictions)[1]["median"]}
     if old and old != card:
         columns[old.stem] = crossval.load(kept_crossval(old))[1]["median"]
@@ -155,7 +155,7 @@ def _report(
         for name in columns[card.stem]
     )
     text = (
-        f"# {card.stem}\n\n{decision}\n\n| median over the stations that each has not learned from"
+        f"# {card.stem}\n\n{decision}\n\n| median over the held-out stations"
         f" | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n{rows}\n"
     )
     if comparison:

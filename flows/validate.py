@@ -1,4 +1,4 @@
-"""Validation of published files, independent of the runs that publish."""
+"""Validation, apart from the run that publishes: the newest files are checked again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST_SECONDS = 3600
     **ALERT_HOOKS,
 )
 def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
-    """Check the newest published files, the days, and what `msm doctor` checks.
+    """Check the newest published files, the states of the days, and what a run depends on.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The problems, by day or by subject of `msm doctor`.
+        What needs attention, by day or by check of `msm doctor`.
     """
     now = datetime.now(UTC)
     with open_run(read_settings(domain=domain)) as run:
@@ -49,7 +49,7 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
             path = map_path(run.settings.archive, run.domain.name, state.day)
             if path.is_file() and (problems := check(path)):
                 wrong[str(state.day)] = " ".join(problems)
-        # Each day is reported by itself.
+        # The days are listed one by one.
         wrong |= {
             finding.subject: f"{finding.what} {finding.remedy}"
             for finding in examine(run, now)
@@ -57,11 +57,11 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
         }
     rows = "\n".join(f"| {subject} | {what} |" for subject, what in wrong.items())
     create_markdown_artifact(
-        f"# {len(newest)} days, {len(wrong)} problems\n"
-        + (f"\n| day or subject | what |\n|---|---|\n{rows}\n" if wrong else ""),
+        f"# {len(newest)} days, {len(wrong)} findings need attention\n"
+        + (f"\n| day or check | finding |\n|---|---|\n{rows}\n" if wrong else ""),
         key=f"msm-{domain.partition(':')[0]}-validation",
     )
     if wrong:
         first = min(wrong)
-        raise MsmError(f"{len(wrong)} problems (first: {first}): {wrong[first]}")
+        raise MsmError(f"{len(wrong)} findings need attention (first: {first}): {wrong[first]}")
     return wrong

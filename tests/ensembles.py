@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 
-from msm.model.card import FORCING_UNITS, STATIC_UNITS, Card
+from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint, make_checkpoint
 from msm.model.network import SoilMoistureLSTM, weights_of
+from msm.model.variables import FORCING_UNITS, STATIC_UNITS
 
 OPTIONAL = {
     "forcing": {

@@ -1,4 +1,4 @@
-"""What `msm status` and `msm doctor` show of a site, as pictures for the documentation."""
+"""Pictures of the output of `msm status` and `msm doctor` for the documentation."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from msm.pipeline.run import Run
 
 WIDTH = 110
 MAPS = 20
-"""Newest maps that the picture of their quality shows."""
+"""Number of maps in the picture of their quality."""
 
 
 def draw(run: Run, moment: datetime, site: Path, folder: Path) -> None:
-    """Draw a site as its operator sees it at a moment.
+    """Draw the operator's view of a site at a moment.
 
     Parameters
     ----------
     run
         An open run.
     moment
-        The present time of the site, UTC.
+        The current time of the site, UTC.
     site
-        Folder of the site; shown as another, since nobody else has it.
+        Folder of the site, which the pictures replace by a generic path.
     folder
-        Where ``status.svg``, ``quality.svg`` and ``doctor.svg`` are written.
+        Folder for ``status.svg``, ``quality.svg`` and ``doctor.svg``.
     """
     settings = run.settings
     found = states(run, known_days(run), moment)
@@ -47,7 +47,7 @@ def draw(run: Run, moment: datetime, site: Path, folder: Path) -> None:
         for finding in examine(run, moment)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [*status.calendar(found), *status.remarks(found, stale, after)]
+    lines: list[RenderableType] = [*status.calendar(found), *status.remarks(found, stale, after)]
     _save(lines, "msm status", folder / "status.svg")
     _save([status.trend(assessed)], "msm status --quality", folder / "quality.svg")
     _save([doctor.table(shown)], "msm doctor", folder / "doctor.svg")

@@ -1,4 +1,6 @@
-"""The commands of `msm` for whoever trains: train, crossval, promote and evaluate."""
+"""The training commands of `msm`: train, crossval, promote and evaluate."""
+
+from __future__ import annotations
 
 import json
 from dataclasses import replace
@@ -21,23 +23,24 @@ app = typer.Typer()
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of one that msm has.")
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a recipe of msm.")
 ]
 DataOption = Annotated[
     Path, typer.Option(envvar="MSM_REAL_DATA", help="Folder with uscrn and conus_pixels.")
 ]
-WorkOption = Annotated[Path, typer.Option(help="Where finished fits lie, to go on from.")]
+WorkOption = Annotated[Path, typer.Option(help="Folder of finished fits, which are not repeated.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Fits side by side; one a processor by default.")
+    int | None, typer.Option(min=1, help="Parallel fits; one per processor by default.")
 ]
 PicturesOption = Annotated[
-    Path | None, typer.Option(help="Folder for pictures of where, when and how sure.")
+    Path | None,
+    typer.Option(help="Folder for pictures: map of skill, time series, calibration curve."),
 ]
 Stored = Annotated[
     bool,
     typer.Option(
         "--stored",
-        help="Give sites the weather and statics that msm has stored, in place of their own.",
+        help="Use the weather and statics that msm has stored instead of the sites' own.",
     ),
 ]
 WORK = Path("build/training")
@@ -52,7 +55,7 @@ def train(
     workers: Workers = None,
     stored: Stored = False,
 ) -> None:
-    """Train a checkpoint on all that a recipe may learn from; an interrupted run goes on."""
+    """Train a checkpoint on all data of a recipe; an interrupted run continues."""
     from msm.training.fitting.ensemble import train as run
     from msm.training.fitting.recipe import read_recipe
 
@@ -71,7 +74,7 @@ def crossval(
     pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
-    """Fit a recipe without a part of the places or years, and score it there."""
+    """Fit a recipe without a part of the places or days, and score it there."""
     from msm.training.evaluation.crossval import crossval as run
     from msm.training.evaluation.crossval import save
     from msm.training.fitting.recipe import read_recipe
@@ -80,25 +83,27 @@ def crossval(
     predicted, result = run(written, _data(data, stored), split, work / "fits", workers)
     path = save(predicted, result, work)
     title = f"{written.recipe.name}, {split}"
-    drawn = _drawn(predicted, result, title, pictures)
+    drawn = _draw(predicted, result, title, pictures)
     if as_json:
         typer.echo(json.dumps(result))
         return
-    _tell(result, title)
-    for made in (path, *drawn):
-        typer.echo(str(made))
+    _print_result(result, title)
+    for written_file in (path, *drawn):
+        typer.echo(str(written_file))
 
 
 @app.command()
 def promote(
     card: Annotated[Path, typer.Argument(help="Card in the folder of the service's checkpoints.")],
-    work: Annotated[Path, typer.Option(help="Where msm crossval left the predictions.")] = WORK,
+    work: Annotated[
+        Path, typer.Option(help="Folder where msm crossval wrote the predictions.")
+    ] = WORK,
     back: Annotated[
-        bool, typer.Option("--back", help="Go back to one that was in use, whatever the figures.")
+        bool, typer.Option("--back", help="Go back to a former checkpoint, without a comparison.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make maps with a checkpoint from now on, unless it is worse than the one in use."""
+    """Bring a checkpoint into use, unless it is worse than the one in use."""
     from msm.model.checkpoint import load_checkpoint
     from msm.training.evaluation.promote import go_back
     from msm.training.evaluation.promote import promote as run
@@ -132,7 +137,7 @@ def evaluate(
     pictures: PicturesOption = None,
     as_json: Json = False,
 ) -> None:
-    """Score a checkpoint at sites; those that it learned from give no headline."""
+    """Score a checkpoint at sites; sites of its training data give no headline."""
     from msm.model.checkpoint import load_checkpoint
     from msm.model.current import card_in_use
     from msm.training.data.stations import read_stations
@@ -140,32 +145,33 @@ def evaluate(
 
     loaded = load_checkpoint(card_in_use(checkpoint))
     stations, _ = read_stations(sites)
-    unseen, result = run(loaded, _as_stored(stations) if stored else stations)
+    unseen, result = run(loaded, _with_stored_inputs(stations) if stored else stations)
     title = f"{loaded.card.name} {loaded.card.version}"
-    drawn = _drawn(unseen, result, title, pictures)
+    drawn = _draw(unseen, result, title, pictures)
     if as_json:
         typer.echo(json.dumps(result))
         return
-    _tell(result, title)
-    for made in drawn:
-        typer.echo(str(made))
+    _print_result(result, title)
+    for picture in drawn:
+        typer.echo(str(picture))
     if pictures and not drawn:
         typer.echo("No picture: no unseen site has enough days to be scored.")
     if learned := result["seen"]["n_sites"]:
         typer.echo(
-            f"{learned} more sites were learned from: their figures (--json) say nothing of others."
+            f"{learned} more sites are in the training data: their metrics (--json) do not show the"
+            " accuracy elsewhere."
         )
 
 
-def _data(folder: Path, stored: bool) -> "Data":
+def _data(folder: Path, stored: bool) -> Data:
     from msm.training.data.datasets import read_data
 
     data = read_data(folder)
-    return replace(data, ground=_as_stored(data.ground)) if stored else data
+    return replace(data, ground=_with_stored_inputs(data.ground)) if stored else data
 
 
-def _as_stored(stations: "Stations") -> "Stations":
-    """Give stations what is stored in the work folder of the settings, on all days of it."""
+def _with_stored_inputs(stations: Stations) -> Stations:
+    """Return stations with the inputs stored in the work folder, on all its days."""
     from msm.pipeline.run import open_run
     from msm.settings import read_settings
     from msm.training.data.product_weather import stored_days, stored_samples
@@ -177,19 +183,23 @@ def _as_stored(stations: "Stations") -> "Stations":
         )
 
 
-def _drawn(
-    predicted: "Predicted", result: dict[str, Any], title: str, folder: Path | None
+def _draw(
+    predicted: Predicted, result: dict[str, Any], title: str, folder: Path | None
 ) -> list[Path]:
-    """Draw the pictures, where a folder is given for them."""
+    """Draw the pictures if a folder is given."""
     from msm.training.evaluation.pictures import draw
 
     return draw(predicted, result, title, folder) if folder else []
 
 
-def _tell(result: dict[str, Any], title: str) -> None:
+def _print_result(result: dict[str, Any], title: str) -> None:
+    from msm.training.evaluation.crossval import below_headline
+
     typer.echo(f"{title}: {result['n_sites']} unseen sites")
     if not result["n_sites"]:
         return
+    if note := below_headline(result):
+        typer.echo(note)
     table = Table("figure", "median over sites")
     for name, value in result["median"].items():
         table.add_row(name, "-" if value is None else f"{value:.4f}")

@@ -1,1 +1,1 @@
-"""The network, its checkpoint, the state it carries from day to day, and one day of inference."""
+"""The network, its checkpoints, the state that it carries from day to day, and inference."""

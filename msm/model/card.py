@@ -1,52 +1,21 @@
-"""The card of a checkpoint: what its networks take and give, and what they learned from."""
+"""The card of a checkpoint: inputs, outputs, calibration and training data of its networks."""
+
+from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-FORCING_UNITS = {
-    "precipitation": "mm day-1",
-    "air_temperature": "K",
-    "specific_humidity": "kg kg-1",
-    "shortwave_down": "W m-2",
-    "longwave_down": "W m-2",
-    "surface_pressure": "Pa",
-    "wind_speed": "m s-1",
-    "retrieval": "m3 m-3",
-    "retrieval_age": "days",
-    "retrieval_quality": "1",
-    "local_retrieval": "m3 m-3",
-}
-"""Canonical daily forcing: what a checkpoint may ask for, and in which unit."""
-
-RETRIEVAL_INPUTS = ("retrieval", "retrieval_age", "retrieval_quality")
-"""The newest SMAP retrieval that a day may know of, the days since it, and 1 where its quality is
-recommended and 0 where it is not. `local_retrieval` is none: it is what a regression says of the
-day, which is known for the satellite cells that are trained on only."""
-
-STATIC_UNITS = {
-    "sand": "1",
-    "clay": "1",
-    "measured_sand": "1",
-    "measured_clay": "1",
-    "vegetation_water_content": "kg m-2",
-    "land_fraction": "1",
-    "bulk_density": "g cm-3",
-    "ndvi": "1",
-    "albedo": "1",
-    "roughness": "1",
-    "retrieval_mean": "m3 m-3",
-    "retrieval_std": "m3 m-3",
-}
-"""Canonical static attributes: what a checkpoint may ask for, and in which unit."""
+from msm.frozen import FrozenModel
+from msm.model.variables import FORCING_UNITS, RETRIEVAL_INPUTS, STATIC_UNITS
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _FiniteModel(FrozenModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class InputSpec(_Frozen):
+class InputSpec(_FiniteModel):
     """One input: normalised as (transform(value) - mean) / std."""
 
     name: str
@@ -54,18 +23,18 @@ class InputSpec(_Frozen):
     units: str
     """Canonical units of the raw value."""
     transform: Literal["identity", "log1p"]
-    """Applied to the raw value before it is centred and scaled."""
+    """Function of the raw value before normalisation."""
     mean: float
     """Mean of the transformed training values."""
     std: float
     """Standard deviation of the transformed training values."""
     minimum: float
-    """Smallest raw value seen in training."""
+    """Smallest raw value of the training data."""
     maximum: float
-    """Largest raw value seen in training."""
+    """Largest raw value of the training data."""
     optional: bool = False
-    """Whether it may be missing (NaN). Then it is 0 after normalisation and 1 in its mask, a
-    channel of its own, which is 0 elsewhere."""
+    """Whether it may be missing (NaN). A missing value is 0 after normalisation and 1 in its mask,
+    a separate channel, which is 0 elsewhere."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -76,22 +45,22 @@ class InputSpec(_Frozen):
         return self
 
 
-class Retrievals(_Frozen):
-    """Which retrievals a day may know of: constants of the checkpoint, not of the day it is run."""
+class Retrievals(_FiniteModel):
+    """Admissible ages of retrievals: constants of the checkpoint, not of the time of a run."""
 
     lag_days: int = Field(ge=1)
-    """Age of the youngest, days."""
+    """Lowest age, days."""
     window_days: int = Field(ge=1)
-    """So many days are looked through, from the youngest on."""
+    """Number of admissible ages."""
 
     @property
     def ages(self) -> range:
-        """The ages of a retrieval that is looked for, days, youngest first."""
+        """Admissible ages, days, in ascending order."""
         return range(self.lag_days, self.lag_days + self.window_days)
 
 
-class TargetSpec(_Frozen):
-    """What the networks predict, and its physical bounds, which every prediction is clamped to."""
+class TargetSpec(_FiniteModel):
+    """The predicted quantity and the physical bounds to which predictions are clamped."""
 
     name: Literal["soil_moisture"]
     units: Literal["m3 m-3"]
@@ -105,21 +74,21 @@ class TargetSpec(_Frozen):
         return self
 
 
-class Head(_Frozen):
-    """The target as one kind of measurement sees it: the head's first output times std plus mean.
+class Head(_FiniteModel):
+    """The target as one kind of measurement: the head's first output times std plus mean.
 
-    A head whose error is not one number has a second output: the logarithm of the variance of its
-    error, in the normalised units of the first.
+    A head without a constant error has a second output: the logarithm of the error variance, in the
+    normalised units of the first output.
     """
 
     name: Literal["ground", "satellite"]
-    """The measurements that taught it."""
+    """Kind of measurement that it was fitted to."""
     mean: float
     """Mean of their values, m3 m-3."""
     std: float
     """Standard deviation of their values, m3 m-3."""
     error: float | None
-    """One standard error for every cell and day, m3 m-3; None where the second output gives it."""
+    """Constant standard error, m3 m-3; None if the second output predicts it."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -131,28 +100,28 @@ class Head(_Frozen):
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network that are the head's."""
+        """Number of outputs of the head."""
         return 2 if self.error is None else 1
 
 
-class LevelTerm(_Frozen):
-    """What a static attribute tells of the level of a place beyond what the networks learned."""
+class LevelTerm(_FiniteModel):
+    """Term of the level regression: the effect of one static attribute."""
 
     name: str
-    """One of the static inputs."""
+    """Name of a static input."""
     slope: float
-    """What one of its standard deviations adds to the soil moisture, m3 m-3."""
+    """Change of soil moisture per standard deviation of the attribute, m3 m-3."""
 
 
-class Uncertainty(_Frozen):
-    """Calibration: factors on the standard deviations that are published."""
+class Uncertainty(_FiniteModel):
+    """Calibration factors on the published standard deviations."""
 
     aleatoric: float = 1.0
-    """On that of the error which the networks expect of themselves."""
+    """Factor on the predicted (aleatoric) standard deviation of the error."""
     epistemic: float = 1.0
-    """On that between the members."""
-    without_level: float = Field(default=1.0, exclude_if=lambda given: given == 1.0)
-    """On the aleatoric one again, at places where a static attribute of the level is missing."""
+    """Factor on the standard deviation between the members."""
+    without_level: float = Field(default=1.0, exclude_if=lambda value: value == 1.0)
+    """Further factor on the aleatoric part where a static attribute of the level is missing."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -161,44 +130,44 @@ class Uncertainty(_Frozen):
         return self
 
 
-class Period(_Frozen):
+class Period(_FiniteModel):
     """An inclusive span of days."""
 
     first: date
     last: date
 
 
-class MemberRecord(_Frozen):
-    """What is particular to the training of one member."""
+class MemberRecord(_FiniteModel):
+    """Training of one member."""
 
     seed: int
     left_out_stations: tuple[str, ...]
-    """In-situ stations that gave targets to other members and not to this one."""
+    """In-situ stations with targets for other members only."""
 
 
-class TrainingRecord(_Frozen):
-    """What the weights were learned from, for whoever must judge where they hold."""
+class TrainingRecord(_FiniteModel):
+    """Training data, by which users can judge where the weights are valid."""
 
     data: str
     """Description of the training data and its source."""
     cells: tuple[tuple[float, float], ...]
-    """Latitude and longitude (degrees) of the gridded cells that gave targets."""
+    """Latitude and longitude (degrees) of the gridded cells with targets."""
     stations: tuple[str, ...]
-    """In-situ stations that gave targets."""
+    """In-situ stations with targets."""
     periods: tuple[Period, ...]
-    """Days that gave targets."""
+    """Periods of the targets."""
     command: str
-    """The command that trained."""
+    """The command of the training."""
     recipe: str
     """The recipe as text (TOML)."""
     code_version: str
-    """Version of msm that trained."""
+    """Version of msm of the training."""
     members: tuple[MemberRecord, ...] = ()
-    """In the order of the weights; none where members have nothing particular."""
+    """In the order of the weights; may be empty."""
 
 
-class Card(_Frozen):
-    """Everything there is to know about a checkpoint besides its weights."""
+class Card(_FiniteModel):
+    """The complete description of a checkpoint, apart from its weights."""
 
     format: Literal["msm-checkpoint-2"]
     name: str
@@ -209,10 +178,10 @@ class Card(_Frozen):
     """Daily inputs, in the order of the network's channels."""
     statics: tuple[InputSpec, ...]
     """Static inputs, in the order of the network's channels after the daily ones."""
-    retrievals: Retrievals | None = Field(default=None, exclude_if=lambda given: given is None)
-    """Given where `RETRIEVAL_INPUTS` are among the daily inputs.
+    retrievals: Retrievals | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Set if `RETRIEVAL_INPUTS` are among the daily inputs.
 
-    Left out where it is not, so that a checkpoint of before it was known keeps its identity.
+    Otherwise it is left out of the file, so that older checkpoints keep their identity.
     """
     target: TargetSpec
     heads: tuple[Head, ...]
@@ -220,12 +189,12 @@ class Card(_Frozen):
     published: str
     """Name of the head that the product uses."""
     members: int
-    """Networks of the ensemble: equal in shape, each with weights and a state of its own."""
+    """Number of networks in the ensemble, of equal shape, with separate weights and states."""
     hidden_size: int
     """Units of each member."""
-    level: tuple[LevelTerm, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """Added to the level of places where all of these are known. Left out where there is none, as
-    `retrievals` is."""
+    level: tuple[LevelTerm, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Terms of the level regression, added where all its attributes are known. Left out of the file
+    if empty, like `retrievals`."""
     uncertainty: Uncertainty = Uncertainty()
     weights_sha256: str
     """SHA-256 (hex) of the safetensors file."""
@@ -244,7 +213,7 @@ class Card(_Frozen):
                 raise ValueError(f"a {kind} input is named twice")
             for spec in specs:
                 if spec.name not in known:
-                    raise ValueError(f"{kind} input {spec.name!r} is not one that msm knows")
+                    raise ValueError(f"{kind} input {spec.name!r} is unknown")
                 if spec.units != known[spec.name]:
                     raise ValueError(
                         f"{kind} input {spec.name} is in {spec.units!r}, not {known[spec.name]!r}"
@@ -253,15 +222,15 @@ class Card(_Frozen):
 
     @model_validator(mode="after")
     def _retrievals_stated(self) -> Self:
-        asked = [spec for spec in self.forcing if spec.name in RETRIEVAL_INPUTS]
-        for spec in asked:
+        used = [spec for spec in self.forcing if spec.name in RETRIEVAL_INPUTS]
+        for spec in used:
             if not spec.optional:
                 raise ValueError(
                     f"forcing input {spec.name} must be optional: there is not always a retrieval"
                 )
-        if asked and self.retrievals is None:
-            raise ValueError(f"retrievals: state lag and window, {asked[0].name} is an input")
-        if self.retrievals is not None and not asked:
+        if used and self.retrievals is None:
+            raise ValueError(f"retrievals: state lag and window, {used[0].name} is an input")
+        if self.retrievals is not None and not used:
             raise ValueError("retrievals: leave them out, no forcing input is one of them")
         return self
 
@@ -286,7 +255,7 @@ class Card(_Frozen):
         return self
 
     @model_validator(mode="after")
-    def _whole_ensemble(self) -> Self:
+    def _consistent_ensemble(self) -> Self:
         if self.members < 1:
             raise ValueError(f"at least one member is needed, not {self.members}")
         recorded = len(self.training.members)
@@ -316,15 +285,15 @@ class Card(_Frozen):
 
     @property
     def published_outputs(self) -> slice:
-        """Where its one or two numbers stand among the network's outputs."""
+        """Position of the published head's one or two values in the network's outputs."""
         return self.outputs_of(self.head)
 
     def outputs_of(self, head: Head) -> slice:
-        """Return where the one or two numbers of a head stand among the network's outputs."""
+        """Return the position of a head's one or two values in the network's outputs."""
         first = sum(before.n_outputs for before in self.heads[: self.heads.index(head)])
         return slice(first, first + head.n_outputs)
 
     @property
     def state_size(self) -> int:
-        """Width of a cell's state: the members' states side by side."""
+        """Width of a cell's state: the concatenated states of the members."""
         return self.members * self.hidden_size

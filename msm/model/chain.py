@@ -1,13 +1,15 @@
 """The chain of dated states that carries the network's memory from day to day.
 
-A chain is a folder ``<root>/<chain_id>/`` that holds ``chain.json`` (what the chain stands on), a
-record ``records/<YYYYMMDD>.json`` of every day that was run, and snapshots ``<YYYYMMDD>.h5`` of
-some of them. A record names the content of the state before and after its day, so that the chain
-can be followed link by link without the states themselves; a snapshot counts only where it has
-the content that its day's record names. A revised input makes a new record, and a new snapshot, of
-that day and of those after it, each in one rename. Two runs may work on one chain at a time: a
-record is written only where the day before has the content that its state came from.
+A chain is a folder ``<root>/<chain_id>/`` with ``chain.json`` (its provenance), a record
+``records/<YYYYMMDD>.json`` of every day that was run, and snapshots ``<YYYYMMDD>.h5`` of some of
+them. A record contains the hashes of the state before and after its day, so the chain can be
+verified without the states. A snapshot is valid only if its state has the hash in the day's record.
+A revised input replaces the record and the snapshot of that day and of later days, each in one
+rename. Two runs may work on one chain at a time: a record is written only if the previous day's
+record still has the state hash that the day started from.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -32,10 +34,10 @@ class StateError(MsmError):
 
 
 class ChainRoot(FrozenModel):
-    """What a chain of states stands on; another root is another chain."""
+    """The provenance of a chain; another root is another chain."""
 
     cold_start: date
-    """First day that was run, from a state of zeros."""
+    """First day, which starts from a state of zeros."""
     checkpoint_sha256: str
     domain: str
     mask_sha256: str
@@ -49,7 +51,7 @@ class ChainRoot(FrozenModel):
 
 
 class DayRecord(FrozenModel):
-    """What is known of one day of a chain, whether or not its state is kept."""
+    """The record of one day of a chain, whether or not its state is kept."""
 
     chain_id: str
     day: date
@@ -58,34 +60,34 @@ class DayRecord(FrozenModel):
     hash_before: str
     """`State.content_hash` of the state that the day started from."""
     forcing_fingerprint: str
-    """Fingerprint of the forcing, with it any retrievals, that advanced the state over the day."""
+    """Fingerprint of the day's forcing, including any retrievals."""
     spin_up_age: int
-    """Days run since the cold start, this one included."""
+    """Number of days since the cold start, including this one."""
     prediction_sha256: str | None = None
-    """Content of what the network said of the day; None where it was not asked to keep it."""
+    """SHA-256 of the day's prediction; None if it was not stored."""
 
 
 class _Signed(FrozenModel):
-    """A record as it is stored."""
+    """A record with its checksum, as stored."""
 
     record: DayRecord
     sha256: str
-    """Of the record's canonical JSON."""
+    """SHA-256 of the record's canonical JSON."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """An open chain: `folder` holds its root, its records and its snapshots."""
+    """An open chain; `folder` contains its root, records and snapshots."""
 
     root: ChainRoot
     folder: Path
 
     def path(self, day: date) -> Path:
-        """Return where the snapshot of `day` lies."""
+        """Return the path of the snapshot of `day`."""
         return self.folder / f"{day:%Y%m%d}.h5"
 
     def record_path(self, day: date) -> Path:
-        """Return where the record of `day` lies."""
+        """Return the path of the record of `day`."""
         return self.folder / "records" / f"{day:%Y%m%d}.json"
 
     def days(self) -> list[date]:
@@ -101,24 +103,23 @@ class Chain:
         return max((found for found in self.days() if found < day), default=None)
 
     def prunable(self, newest: date, state_days: int, anchor_days: int) -> list[date]:
-        """Return the days whose snapshots can go, oldest first.
+        """Return the days whose snapshots can be removed, oldest first.
 
-        What stays: every snapshot of the `state_days` days before `newest` and of later ones, so
-        that each of the newest `state_days` days can be made again in one step; and further back
-        so many that a day is at most `anchor_days` from the snapshot, or the cold start, before it,
-        unless it was further before. A snapshot that no record vouches for helps nobody, but the
-        newest one of the chain stays in any case. Whatever part of the days is removed, the same
-        holds.
+        All snapshots from `state_days` before `newest` on are kept, so that each of the newest
+        `state_days` days can be run again in one step. Further back enough are kept that a day is
+        at most `anchor_days` after the snapshot, or the cold start, before it, unless it already
+        was further. Snapshots without a record are removed, except the newest snapshot of the
+        chain. The same holds after only some of these days are removed.
         """
         days = self.days()
         first_of_window = newest - timedelta(days=state_days)
-        vouched = [day for day in days if self.record_path(day).exists()]
-        kept = {*days[-1:], *vouched[-1:]}
+        recorded = [day for day in days if self.record_path(day).exists()]
+        kept = {*days[-1:], *recorded[-1:]}
         anchor = self.root.cold_start - timedelta(days=1)
-        for day, following in zip(vouched, [*vouched[1:], newest], strict=False):
-            # Days of a round number stay whatever runs there were: they are where a run splits.
-            is_round = not day.toordinal() % anchor_days
-            if is_round or day >= first_of_window or (following - anchor).days > anchor_days:
+        for day, following in zip(recorded, [*recorded[1:], newest], strict=False):
+            # Multiples of `anchor_days` are kept in all chains: parallel runs split at these days.
+            is_anchor = not day.toordinal() % anchor_days
+            if is_anchor or day >= first_of_window or (following - anchor).days > anchor_days:
                 kept.add(day)
                 anchor = day
         return [day for day in days if day < first_of_window and day not in kept]
@@ -131,31 +132,31 @@ class Chain:
         forcing_fingerprint: str,
         prediction_sha256: str | None = None,
     ) -> DayRecord:
-        """Note that `day` was run.
+        """Write the record of a day that was run.
 
         Parameters
         ----------
-        day : date
-        content_hash : str
+        day
+        content_hash
             `State.content_hash` of the state after the day.
-        hash_before : str
+        hash_before
             `State.content_hash` of the state that the day started from.
-        forcing_fingerprint : str
+        forcing_fingerprint
             Fingerprint of the forcing that advanced it.
-        prediction_sha256 : str, optional
-            Content of what the network said of the day, where that is kept.
+        prediction_sha256
+            SHA-256 of the day's prediction, if that is stored.
 
         Raises
         ------
         StateError
-            If the day lies before the chain's cold start, or the day before has come to another
-            state meanwhile.
+            If the day precedes the chain's cold start, or another run has changed the state of the
+            previous day.
         """
         age = (day - self.root.cold_start).days + 1
         if age < 1:
             raise StateError(
-                f"chain {self.root.chain_id} starts cold on {self.root.cold_start}, {day} is"
-                " before it: start a chain with an earlier cold start"
+                f"Chain {self.root.chain_id} has its cold start on {self.root.cold_start}, and"
+                f" {day} is before it: start a chain with an earlier cold start."
             )
         record = DayRecord(
             chain_id=self.root.chain_id,
@@ -169,12 +170,12 @@ class Chain:
         signed = _Signed(record=record, sha256=_canonical_hash(record))
         path = self.record_path(day)
         with locked(self.folder / ".lock"):
-            eve = day - timedelta(days=1)
-            known = self.record_path(eve).exists()
-            if known and self.read_record(eve).content_hash != hash_before:
+            previous = day - timedelta(days=1)
+            known = self.record_path(previous).exists()
+            if known and self.read_record(previous).content_hash != hash_before:
                 raise StateError(
-                    f"chain {self.root.chain_id} has come to another state on {eve} while {day} was"
-                    " run: another run replays it; run the same command again"
+                    f"Chain {self.root.chain_id} has another state on {previous} than when the run"
+                    f" of {day} began: another run has replaced it; run the same command again."
                 )
             with replacing(path) as new:
                 new.write_text(signed.model_dump_json() + "\n")
@@ -183,66 +184,43 @@ class Chain:
     def write_snapshot(self, day: date, parts: Sequence[Deflated]) -> None:
         """Store the state after `day`, its blocks in order.
 
-        It counts as soon as the day's record names its content.
+        It is valid as soon as the day's record contains its hash.
         """
         with replacing(self.path(day)) as new:
             snapshot.write(new, parts)
 
     def read_record(self, day: date) -> DayRecord:
-        """Read a day's record, checked against the chain.
+        """Read a day's record and check that it belongs to the chain.
 
         Raises
         ------
         StateError
-            If there is none, or it is damaged, or it belongs to another day or chain.
+            If it is missing, damaged, or of another day or chain.
         """
         path = self.record_path(day)
         try:
             signed = _read_signed(path)
         except FileNotFoundError:
             raise StateError(
-                f"chain {self.root.chain_id} has not run {day} ({path}): advance the chain to that"
-                " day first"
+                f"Chain {self.root.chain_id} has not run {day} ({path}): advance the chain to that"
+                " day first."
             ) from None
         except (ValidationError, OSError) as error:
             raise _damaged(path, "it is not the record of a day") from error
         record = signed.record
         if _canonical_hash(record) != signed.sha256:
-            raise _damaged(path, "it was changed")
+            raise _damaged(path, "its checksum differs")
         if record.chain_id != self.root.chain_id or record.day != day:
             raise _damaged(path, f"it is of chain {record.chain_id} and day {record.day}")
         return record
 
-    def read_snapshot(self, day: date) -> tuple[State, DayRecord]:
-        """Read the state after a day, and check that it is the one of the day's record.
-
-        Raises
-        ------
-        StateError
-            If there is none, or it is damaged or of another run of the day.
-        """
-        record = self.read_record(day)
-        path = self.path(day)
-        if not path.exists():
-            raise StateError(
-                f"chain {self.root.chain_id} has no snapshot of {day} ({path}): advance the chain"
-                " to that day again"
-            )
-        try:
-            state = snapshot.read(path)
-        except snapshot.UNREADABLE as error:
-            raise _damaged(path, f"it is not a readable snapshot ({error})") from error
-        if state.content_hash != record.content_hash:
-            raise _damaged(path, "its state does not have the content that its record names")
-        return state, record
-
     def read_block(self, day: date, cells: slice) -> State:
-        """Read the state of some whole tiles after a day, not checked against its record.
+        """Read the state of complete tiles after a day, without a comparison with its record.
 
         Raises
         ------
         StateError
-            If there is none or it is damaged.
+            If the snapshot is missing or damaged.
         """
         try:
             return snapshot.read(self.path(day), cells)
@@ -259,11 +237,11 @@ def _day_of(path: Path) -> date:
     try:
         return datetime.strptime(path.stem, "%Y%m%d").date()  # noqa: DTZ007
     except ValueError as error:
-        raise StateError(f"{path} is not named after a day: remove it") from error
+        raise StateError(f"{path} is not named after a day: remove it.") from error
 
 
 def read_root(record: Path) -> ChainRoot:
-    """Read what a chain stands on from its `chain.json`.
+    """Read the provenance of a chain from its `chain.json`.
 
     Raises
     ------
@@ -274,32 +252,32 @@ def read_root(record: Path) -> ChainRoot:
         return ChainRoot.model_validate_json(record.read_bytes())
     except ValidationError as error:
         raise StateError(
-            f"{record} does not describe a chain ({error.errors()[0]['msg']}): bring it back from"
-            " a copy, or move the folder away, and the chain is started again"
+            f"{record} does not describe a chain ({error.errors()[0]['msg']}): restore it from"
+            " a copy, or move the folder away to start the chain again."
         ) from error
 
 
 def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
-    """Open the chain of `root` under `root_folder`, and create it where it is not there yet.
+    """Open the chain of `root` under `root_folder`, and create it if it does not exist.
 
     Parameters
     ----------
-    root_folder : Path
+    root_folder
         Folder of all chains.
-    root : ChainRoot
+    root
 
     Raises
     ------
     StateError
-        If the folder of that chain holds another root.
+        If the folder of that chain contains another root.
     """
     folder = Path(root_folder) / root.chain_id
     record = folder / "chain.json"
     if record.exists():
         if read_root(record) != root:
             raise StateError(
-                f"{record} describes another chain than its folder's name says: move the folder"
-                " away and start the chain again"
+                f"{record} describes another chain than the name of its folder: move the folder"
+                " away to start the chain again."
             )
         return Chain(root, folder)
     with replacing(record) as new:
@@ -308,7 +286,7 @@ def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
 
 
 def _canonical(model: BaseModel) -> str:
-    # Without what is not known, so that a record of before a field was added is still right.
+    # None is left out, so that records written before a field was added keep their hash.
     known = model.model_dump(mode="json", exclude_none=True)
     return json.dumps(known, sort_keys=True, separators=(",", ":"))
 
@@ -320,5 +298,5 @@ def _canonical_hash(model: BaseModel) -> str:
 def _damaged(path: Path, reason: str) -> StateError:
     return StateError(
         f"{path} is refused because {reason}: remove it and advance the chain again from the newest"
-        " day before it"
+        " day before it."
     )

@@ -1,8 +1,10 @@
-"""Self-describing checkpoints: the weights of an ensemble, and the card that tells all of them.
+"""Self-describing checkpoints: the weights of an ensemble and the card that describes them.
 
-A checkpoint is two files side by side, ``<name>.json`` (the card) and ``<name>.safetensors``.
-It is immutable: the card holds the hash of the weights, and is written last.
+A checkpoint consists of two files, ``<name>.json`` (the card) and ``<name>.safetensors``. It is
+immutable: the card contains the hash of the weights and is written last.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -11,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import safetensors.numpy
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
@@ -21,12 +23,12 @@ from msm.errors import MsmError
 from msm.model.card import Card
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""The checkpoints that come with msm."""
+"""Folder of the checkpoints that are part of msm."""
 
 SHIPPED = WEIGHTS / "multiscale.json"
-"""The one that is used where no other is named."""
+"""The default checkpoint."""
 
-Weights = Mapping[str, npt.NDArray[np.float32]]
+Weights = Mapping[str, NDArray[np.float32]]
 
 
 class CheckpointError(MsmError):
@@ -35,15 +37,15 @@ class CheckpointError(MsmError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A card and the weights it describes; checkpoints are equal where their `sha256` is.
+    """A card and its weights; checkpoints are equal if their `sha256` are.
 
     Attributes
     ----------
-    card : Card
-    weights : mapping of str to ndarray
+    card
+    weights
         Float32 arrays by ``<member>.<parameter>``, as ``0.lstm.weight_ih_l0``: the number of the
         member and the name of a parameter of `msm.model.network.SoilMoistureLSTM`.
-    sha256 : str
+    sha256
         SHA-256 (hex) over the canonical JSON of the card and the bytes of the weights file: the
         identity of the checkpoint in chains, fingerprints and published files.
     """
@@ -52,7 +54,7 @@ class Checkpoint:
     weights: Weights = field(compare=False)
     sha256: str
 
-    def member(self, number: int) -> dict[str, npt.NDArray[np.float32]]:
+    def member(self, number: int) -> dict[str, NDArray[np.float32]]:
         """Return the weights of one member, by the names of its parameters."""
         return {name: self.weights[f"{number}.{name}"] for name in parameter_shapes(self.card)}
 
@@ -79,12 +81,12 @@ def weight_shapes(card: Card) -> dict[str, tuple[int, ...]]:
 
 
 def load_checkpoint(path: Path | None = None) -> Checkpoint:
-    """Read a checkpoint and check that it is whole and that msm can use it.
+    """Read a checkpoint and check that it is complete and usable.
 
     Parameters
     ----------
-    path : Path, optional
-        The card (``<name>.json``); the weights lie beside it. The shipped one if not given.
+    path
+        The card (``<name>.json``), next to its weights; the shipped one if not given.
 
     Raises
     ------
@@ -99,32 +101,32 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
         raw = weights_path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"checkpoint {card_path} cannot be read ({error.strerror}: {error.filename}): give the"
-            " path of a .json card with its .safetensors file beside it, or of a folder of them"
+            f"Checkpoint {card_path} cannot be read ({error.strerror}: {error.filename}): give the"
+            " path of a .json card with its .safetensors file next to it, or of a folder of them."
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(
-            f"checkpoint {card_path} has a card that this version of msm cannot use"
-            f" ({where + ': ' if where else ''}{first['msg']}): use a checkpoint made for it"
+            f"Checkpoint {card_path} has a card that this version of msm cannot use"
+            f" ({where + ': ' if where else ''}{first['msg']}): use a checkpoint of this version."
         ) from error
     if hashlib.sha256(raw).hexdigest() != card.weights_sha256:
         raise CheckpointError(
-            f"checkpoint {card_path}: the weights in {weights_path.name} are not those of the card"
-            " (SHA-256 differs), copy both files again"
+            f"Checkpoint {card_path}: the weights in {weights_path.name} are not those of the card"
+            " (SHA-256 differs), copy both files again."
         )
     return _assemble(card, raw, f"checkpoint {card_path}")
 
 
 def make_checkpoint(card: Card, weights: Weights) -> Checkpoint:
-    """Put a card and weights together in memory.
+    """Combine a card and weights to a checkpoint in memory.
 
     Parameters
     ----------
-    card : Card
-        Its `weights_sha256` is set here from the weights.
-    weights : mapping of str to ndarray
+    card
+        Its `weights_sha256` is replaced by the hash of the weights.
+    weights
         Float32 arrays as `weight_shapes` lists them.
 
     Raises
@@ -138,13 +140,13 @@ def make_checkpoint(card: Card, weights: Weights) -> Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; it becomes visible whole, with its card, or not at all.
+    """Write a checkpoint; it becomes visible with its card, when both files are complete.
 
     Parameters
     ----------
-    path : Path
-        The card's path, ``<name>.json``; the weights go beside it.
-    checkpoint : Checkpoint
+    path
+        The card's path, ``<name>.json``; the weights are written next to it.
+    checkpoint
 
     Raises
     ------
@@ -161,10 +163,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise CheckpointError if a checkpoint's card lies at `path`: checkpoints are immutable."""
+    """Raise CheckpointError if the card `path` exists: checkpoints are immutable."""
     if Path(path).exists():
         raise CheckpointError(
-            f"checkpoint {path} exists and is not overwritten: choose another name or remove it"
+            f"Checkpoint {path} exists and is not overwritten: choose another name or remove it."
         )
 
 
@@ -177,7 +179,7 @@ def _assemble(card: Card, raw: bytes, what: str) -> Checkpoint:
         weights = safetensors.numpy.load(raw)
     except SafetensorError as error:
         raise CheckpointError(
-            f"{what}: its weights are not a safetensors file ({error}), copy it again"
+            f"{what}: its weights are not a safetensors file ({error}), copy it again."
         ) from error
     wanted = weight_shapes(card)
     found = {name: weight.shape for name, weight in weights.items()}
@@ -187,11 +189,11 @@ def _assemble(card: Card, raw: bytes, what: str) -> Checkpoint:
             f"{what}: weight {wrong[0]} has shape {found.get(wrong[0])} where"
             f" {card.n_channels} channels, {card.n_outputs} outputs, hidden size"
             f" {card.hidden_size} and {card.members} members need {wanted.get(wrong[0])}; use"
-            " weights and a card of the same training"
+            " weights and a card of the same training."
         )
     bad = [n for n, w in weights.items() if w.dtype != np.float32 or not np.isfinite(w).all()]
     if bad:
-        raise CheckpointError(f"{what}: weight {bad[0]} is not finite float32; train it again")
+        raise CheckpointError(f"{what}: weight {bad[0]} is not finite float32; train it again.")
     canonical = json.dumps(card.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     identity = hashlib.sha256(canonical.encode())
     identity.update(raw)

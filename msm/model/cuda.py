@@ -1,31 +1,33 @@
 """Days of the network on a CUDA device, where the state stays from day to day.
 
-While a day is computed the next day's forcing comes up and the results of the day before go down,
-each on a stream of its own, from and to pinned memory.
+During the computation of a day the next day's forcing is uploaded and the results of the previous
+day are downloaded, each on a stream of its own and through pinned memory.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from msm.model.card import Card
 from msm.model.checkpoint import Checkpoint
-from msm.model.level import apply_, level
+from msm.model.level import add_level_, level
 from msm.model.prediction import Prediction
 from msm.model.scaling import Scaling
 from msm.model.state import State
 
 BATCH = 65536
-"""Cells that are computed at a time: half a gigabyte of gates at 256 units."""
+"""Number of cells per batch: half a gigabyte of gates at 256 units."""
 
 Precision = Literal["float32", "float16"]
-"""Numbers that the LSTM multiplies and its gates are rounded to."""
+"""Precision of the LSTM's products and gates."""
 
-Float32 = npt.NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 
 def run(
@@ -36,21 +38,21 @@ def run(
     device: torch.device,
     precision: Precision,
 ) -> Iterator[tuple[Prediction, State]]:
-    """Run day after day, as `msm.model.inference.run` describes it."""
+    """Run day after day; see `msm.model.inference.run`."""
     resident = Resident(checkpoint, statics, state, device, precision)
     streams = torch.cuda.Stream(device), torch.cuda.Stream(device)
-    under_way = None
+    pending = None
     for forcing in days:
         launched = _launch(resident, forcing, device, *streams)
-        if under_way is not None:
-            yield _arrived(*under_way)
-        under_way = launched
-    if under_way is not None:
-        yield _arrived(*under_way)
+        if pending is not None:
+            yield _collect(*pending)
+        pending = launched
+    if pending is not None:
+        yield _collect(*pending)
 
 
 class _Member(nn.Module):
-    """One network, and of its heads the published one."""
+    """One network with only its published head."""
 
     def __init__(
         self,
@@ -81,13 +83,13 @@ class _Member(nn.Module):
 
 
 class Resident:
-    """The networks and the state of their cells on a device.
+    """The networks and the state of all cells on a device.
 
     Attributes
     ----------
-    h, c : Tensor of float16, shape (n_cell, members * hidden_size)
-        State after the last day. Each day makes new ones, so that the old may still be on their
-        way to the host.
+    h, c
+        Shape (n_cell, members * hidden_size). State after the last day. Each day allocates
+        new tensors, so that the previous ones can still be downloaded.
     """
 
     def __init__(
@@ -121,10 +123,10 @@ class Resident:
             outputs = []
             for number, member in enumerate(self.members):
                 own = cells, slice(number * size, (number + 1) * size)
-                said, h[own], c[own] = member(x, self.h[own], self.c[own])
-                outputs.append(said.T)
+                outputs_of_member, h[own], c[own] = member(x, self.h[own], self.c[own])
+                outputs.append(outputs_of_member.T)
             predicted = self.scaling.prediction_(torch.stack(outputs, dim=1))
-            apply_(self.level.at(cells), predicted, self.card)
+            add_level_(self.level.at(cells), predicted, self.card)
             prediction[:, cells] = predicted
         self.h, self.c = h, c
         return prediction
@@ -138,12 +140,12 @@ def _launch(
     up: torch.cuda.Stream,
     down: torch.cuda.Stream,
 ) -> tuple[list[Tensor], torch.cuda.Event]:
-    """Queue a day; return where its results will lie on the host, and the event of their coming."""
+    """Queue a day; return the buffers of its results on the host and the event of their arrival."""
     compute = torch.cuda.current_stream(device)
     with torch.cuda.stream(up):
         raw = torch.from_numpy(forcing).pin_memory().to(device, non_blocking=True)
     compute.wait_stream(up)
-    # The allocator must not hand memory on while another stream than its own uses it.
+    # The allocator must not reuse the memory while another stream uses it.
     raw.record_stream(compute)
     prediction = resident.advance(raw)
     down.wait_stream(compute)
@@ -156,7 +158,7 @@ def _launch(
         return on_host, down.record_event()
 
 
-def _arrived(on_host: list[Tensor], event: torch.cuda.Event) -> tuple[Prediction, State]:
+def _collect(on_host: list[Tensor], event: torch.cuda.Event) -> tuple[Prediction, State]:
     event.synchronize()
     prediction, h, c = (part.numpy() for part in on_host)
     return Prediction(*prediction), State(h, c)

@@ -1,4 +1,4 @@
-"""Which checkpoint of a folder is in use: a small file beside them says so, and what was before."""
+"""The record of which checkpoint of a folder is in use, and which were before."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from msm.frozen import FrozenModel
 from msm.model.checkpoint import CheckpointError, load_checkpoint
 
 POINTER = "current.json"
-"""Name of the file in the folder of the checkpoints."""
+"""Name of the record in the folder of the checkpoints."""
 
 
 class Comparison(FrozenModel):
-    """A checkpoint beside the one that it was to replace, at sites that neither had learned from.
+    """A new checkpoint compared with the one in use, at sites that neither was trained on.
 
-    Differences are those of the new one less the old one at the same sites and days.
+    Differences are new minus old, at the same sites and days.
     """
 
     figure: Literal["ubRMSE"] = "ubRMSE"
@@ -31,9 +31,9 @@ class Comparison(FrozenModel):
     difference: float
     """Median over the sites of (new - old), m3 m-3."""
     low: float
-    """Lower bound of its interval."""
+    """Lower bound of the interval of `difference`."""
     high: float
-    """Upper bound of its interval."""
+    """Upper bound of the interval of `difference`."""
     level: float
     """Share of the bootstrap samples inside the interval."""
 
@@ -44,19 +44,19 @@ class Promotion(FrozenModel):
     file: str = Field(pattern=r"^[^/\\]+\.json$")
     """Name of its card in the folder."""
     checkpoint: str
-    """Name and version, as maps and their catalogue state them."""
+    """Name and version, as in maps and their catalogue."""
     sha256: str
     promoted: datetime
     why: Literal["first", "not worse", "back"]
-    """Nothing was in use before; it was compared; or it had been in use before."""
+    """No checkpoint was in use; the comparison; or the checkpoint had been in use before."""
     replaced: str | None
-    """SHA-256 of the checkpoint that was in use until then."""
+    """SHA-256 of the previous checkpoint in use."""
     comparison: Comparison | None
-    """Given where it was compared."""
+    """None if it was not compared."""
 
 
 class Current(FrozenModel):
-    """What the file holds."""
+    """The contents of the record."""
 
     format: Literal["msm-current-1"] = "msm-current-1"
     promotions: tuple[Promotion, ...] = Field(min_length=1)
@@ -64,16 +64,16 @@ class Current(FrozenModel):
 
     @property
     def in_use(self) -> Promotion:
-        """How the checkpoint in use came into use."""
+        """The promotion of the checkpoint in use."""
         return self.promotions[0]
 
     def of(self, sha256: str) -> Promotion | None:
-        """Return how a checkpoint came into use the last time, None if it never was."""
+        """Return the last promotion of a checkpoint, None if there was none."""
         return next((found for found in self.promotions if found.sha256 == sha256), None)
 
 
 def read_current(folder: Path) -> Current | None:
-    """Read which checkpoint of a folder is in use, None where none ever was.
+    """Read the record of a folder, None if no checkpoint was ever in use.
 
     Raises
     ------
@@ -87,30 +87,30 @@ def read_current(folder: Path) -> Current | None:
         return None
     except (OSError, ValidationError) as error:
         raise CheckpointError(
-            f"{path} does not tell which checkpoint is in use ({_reason(error)}): bring it back"
-            " from a copy, or move it away and promote a checkpoint"
+            f"{path} does not name the checkpoint in use ({_reason(error)}): restore it from a"
+            " copy, or move it away and promote a checkpoint."
         ) from error
 
 
 def write_current(folder: Path, current: Current) -> None:
-    """Say which checkpoint of a folder is in use; readers see the old file or the new one."""
+    """Write the record of a folder; readers see the old file or the new one."""
     with replacing(folder / POINTER) as new:
         new.write_text(current.model_dump_json(indent=1) + "\n")
 
 
 def card_in_use(chosen: Path | None) -> Path | None:
-    """Return the card that a choice of checkpoint means at this moment.
+    """Return the card that a configured checkpoint currently refers to.
 
     Parameters
     ----------
-    chosen : Path or None
-        A card, which is returned as it is, as None is; or a folder of checkpoints, or the file
-        `POINTER` in one, which is followed.
+    chosen
+        A card or None, which is returned unchanged; or a folder of checkpoints or its `POINTER`
+        file, which is resolved to the card in use.
 
     Raises
     ------
     CheckpointError
-        If no checkpoint of the folder is in use, or the one that is has changed since.
+        If no checkpoint of the folder is in use, or the one in use has changed.
     """
     if chosen is None or not (chosen.is_dir() or chosen.name == POINTER):
         return chosen
@@ -118,14 +118,14 @@ def card_in_use(chosen: Path | None) -> Path | None:
     current = read_current(folder)
     if current is None:
         raise CheckpointError(
-            f"no checkpoint in {folder} is in use: let one be with `msm promote`, or give the path"
-            " of a card"
+            f"No checkpoint in {folder} is in use: promote one with `msm promote`, or give the path"
+            " of a card."
         )
     card = folder / current.in_use.file
     if load_checkpoint(card).sha256 != current.in_use.sha256:
         raise CheckpointError(
-            f"checkpoint {card} is not the one that came into use (SHA-256 differs from"
-            f" {POINTER}): bring its two files back from a copy"
+            f"Checkpoint {card} is not the one that was promoted (SHA-256 differs from {POINTER}):"
+            " restore its two files from a copy."
         )
     return card
 

@@ -1,10 +1,12 @@
-"""Days of the network on all cells of a domain, or on a block of whole tiles of them."""
+"""Days of the network on all cells of a domain, or on a block of its complete tiles."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 
 from msm.errors import MsmError
 from msm.model import cuda, tiles
@@ -15,13 +17,13 @@ from msm.model.prediction import Prediction
 from msm.model.state import State
 
 RANGE_TOLERANCE = 0.01
-"""An input is outside the training range when it lies beyond it by more than this share of it."""
+"""Tolerance of the training range of an input, as a share of its width."""
 
-Float32 = npt.NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 
 class InferenceError(MsmError):
-    """The inputs of a day do not fit the checkpoint or are not complete, or there is no device."""
+    """The inputs of a day are incomplete or do not fit the checkpoint, or there is no device."""
 
 
 def step(
@@ -37,24 +39,24 @@ def step(
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-    forcing : ndarray of float32, shape (n_cell, n_forcing)
-        The day's forcing in canonical units, columns in the order of ``card.forcing``; NaN where
-        an optional input is missing.
-    statics : ndarray of float32, shape (n_cell, n_static)
-        Static attributes in canonical units, columns in the order of ``card.statics``; NaN as in
-        the forcing.
-    state : State
-        State after the day before.
-    device : {"auto", "cpu", "cuda"}
-        "auto" takes CUDA where there is one.
-    workers : int, optional
-        Threads on the CPU, as many as there are processors if not given. The bytes of the result
-        do not depend on it, nor on whether the cells are a whole domain or a block of it that
-        begins and ends at multiples of `msm.model.state.TILE`. The number of torch's threads is
-        the process's: two steps at a time belong in two processes.
-    precision : {"float32", "float16"}
-        Arithmetic of the LSTM on CUDA; the CPU always takes float32.
+    checkpoint
+    forcing
+        Shape (n_cell, n_forcing). The day's forcing in canonical units, columns in the order of
+        ``card.forcing``; NaN where an optional input is missing.
+    statics
+        Shape (n_cell, n_static). Static attributes in canonical units, columns in the order of
+        ``card.statics``; NaN as in the forcing.
+    state
+        State after the previous day.
+    device
+        "auto" uses CUDA if available; else "cpu" or "cuda".
+    workers
+        Number of CPU threads; the number of processors if not given. The bytes of the result do
+        not depend on it, nor on whether the cells are a domain or a block of it that begins and
+        ends at multiples of `msm.model.state.TILE`. Torch's number of threads is a setting of the
+        process, so simultaneous steps need separate processes.
+    precision
+        Arithmetic of the LSTM on CUDA; the CPU always uses float32.
 
     Returns
     -------
@@ -65,8 +67,8 @@ def step(
     Raises
     ------
     InferenceError
-        If shapes do not fit, or an input that is not optional is missing somewhere: values are
-        never invented; or if CUDA is asked for and not there.
+        If shapes do not fit, if an input that is not optional is missing in a cell, or if CUDA is
+        selected and not available.
     """
     days = run(checkpoint, [forcing], statics, state, device, workers, precision)
     return next(days)
@@ -81,16 +83,16 @@ def run(
     workers: int | None = None,
     precision: Precision = "float32",
 ) -> Iterator[tuple[Prediction, State]]:
-    """Advance the state day after day: on the CPU the same bytes as by `step`.
+    """Advance the state day after day; on the CPU with the same bytes as `step`.
 
-    On CUDA the state stays on the device, and a day is given while the next one is computed: the
-    next day's forcing is taken before.
+    On CUDA the state stays on the device, and the forcing of the next day is consumed before a day
+    is yielded.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-    days : iterable of ndarray of float32, shape (n_cell, n_forcing)
-        The forcing of each day, in order.
+    checkpoint
+    days
+        Shape (n_cell, n_forcing). The forcing of each day, in order.
     statics, state, device, workers, precision
         As for `step`.
 
@@ -115,20 +117,20 @@ def run(
         yield prediction, state
 
 
-def outside_training(card: Card, forcing: Float32, statics: Float32) -> npt.NDArray[np.bool_]:
-    """Tell the cells where an input lies outside the range that the checkpoint saw.
+def outside_training(card: Card, forcing: Float32, statics: Float32) -> NDArray[np.bool_]:
+    """Return the cells where an input lies outside the training range.
 
     Parameters
     ----------
-    card : Card
-    forcing, statics : ndarray of float32, shape (n_cell, n_forcing) and (n_cell, n_static)
-        As for `step`.
+    card
+    forcing, statics
+        Shape (n_cell, n_forcing) and (n_cell, n_static). As for `step`.
 
     Returns
     -------
     ndarray of bool, shape (n_cell,)
-        True where at least one input is beyond its training range by more than
-        `RANGE_TOLERANCE` of that range; one that is missing is not.
+        True where at least one input exceeds its training range by more than `RANGE_TOLERANCE` of
+        the range; missing inputs do not count.
     """
     outside = np.zeros(forcing.shape[0], bool)
     for spec, column in _columns(card, forcing, statics):
@@ -147,7 +149,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise InferenceError(
-            "the device cuda is asked for and torch finds none: set MSM_DEVICE to auto or cpu"
+            "The device cuda is selected and torch finds none: set MSM_DEVICE to auto or cpu."
         )
     return torch.device(name)
 
@@ -161,18 +163,18 @@ def _checked(card: Card, forcing: Float32, statics: Float32, state: State) -> Fl
         if values.shape != wanted or values.dtype != np.float32:
             raise InferenceError(
                 f"{name} has shape {values.shape} and type {values.dtype}, the checkpoint"
-                f" {card.name} and the state need {wanted} and float32"
+                f" {card.name} and the state need {wanted} and float32."
             )
     if state.hidden_size != card.state_size:
         raise InferenceError(
-            f"the state has hidden size {state.hidden_size}, checkpoint {card.name} has"
-            f" {card.state_size}: use the chain of this checkpoint"
+            f"The state has hidden size {state.hidden_size}, checkpoint {card.name} has"
+            f" {card.state_size}: use the chain of this checkpoint."
         )
     for spec, column in _columns(card, forcing, statics):
         wrong = int(np.isinf(column).sum() if spec.optional else (~np.isfinite(column)).sum())
         if wrong:
             raise InferenceError(
-                f"input {spec.name} is not finite at {wrong} of {column.size} cells: fill it"
-                " from another source or leave these cells out of the domain"
+                f"Input {spec.name} is not finite at {wrong} of {column.size} cells: fill it"
+                " from another source or remove these cells from the domain."
             )
     return forcing

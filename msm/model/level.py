@@ -1,10 +1,12 @@
-"""The level of a place, as far as its static attributes tell more of it than the networks learned.
+"""Offset of a place's mean soil moisture, from a linear regression on its static attributes.
 
-The networks see tens of soils and thousands of days of each: they learn much of the days, and of
-the soils less than a linear regression tells (`msm.training.fitting.calibration`). The regression
-adds one number to a place, the same on every day. Where an attribute of it is missing, nothing is
-added and the error is wider.
+The networks see about a hundred soils and thousands of days of each, so they learn the effect of
+static attributes less well than a linear regression (`msm.training.fitting.calibration`). The
+regression adds one constant to the soil moisture of a place. Where a static attribute of the
+regression is missing, the offset is 0 and the uncertainty is larger.
 """
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -15,15 +17,15 @@ from msm.model.card import Card
 
 
 class Level(NamedTuple):
-    """What the calibration of the level comes to at places, each of shape (n_cell,)."""
+    """Offset and uncertainty factor of places, each of shape (n_cell,)."""
 
     offset: Tensor
     """Added to the soil moisture, m3 m-3."""
     widening: Tensor
     """Factor on the aleatoric part."""
 
-    def at(self, cells: slice) -> "Level":
-        """Return that of some of the cells."""
+    def at(self, cells: slice) -> Level:
+        """Return the level of a block of cells."""
         return Level(self.offset[cells], self.widening[cells])
 
 
@@ -32,9 +34,9 @@ def level(card: Card, statics: Tensor) -> Level:
 
     Parameters
     ----------
-    card : Card
-    statics : Tensor, shape (n_cell, n_static)
-        Raw, in the order of ``card.statics``; NaN where one is missing.
+    card
+    statics
+        Shape (n_cell, n_static). Raw, in the order of ``card.statics``; NaN where one is missing.
     """
     names = [spec.name for spec in card.statics]
     offset = statics.new_zeros(len(statics))
@@ -50,8 +52,8 @@ def level(card: Card, statics: Tensor) -> Level:
     return Level(torch.where(known, offset, 0.0), torch.where(known, 1.0, unknown))
 
 
-def apply_(level: Level, prediction: Tensor, card: Card) -> None:
-    """Apply the level of cells to the fields of a `Prediction`, shape (3, n_cell, ...)."""
+def add_level_(level: Level, prediction: Tensor, card: Card) -> None:
+    """Add the level of cells, in place, to the fields of a `Prediction`, (3, n_cell, ...)."""
     low, high = card.target.minimum, card.target.maximum
     shape = (-1, *(1,) * (prediction.ndim - 2))
     prediction[0].add_(level.offset.view(shape)).clamp_(low, high)

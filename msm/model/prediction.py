@@ -1,9 +1,11 @@
-"""What the network says of a day."""
+"""The prediction of a day."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,19 +14,19 @@ class Prediction:
 
     Attributes
     ----------
-    soil_moisture : ndarray of float32, shape (n_cell,)
-        Mean over the members, each within the physical bounds of the card, at the level of the
-        place (`msm.model.level`).
-    aleatoric : ndarray of float32, shape (n_cell,)
-        Standard deviation of the error that the members expect of themselves.
-    epistemic : ndarray of float32, shape (n_cell,)
-        Standard deviation between the members; 0 with only one.
+    soil_moisture
+        Shape (n_cell,). Mean over the members, each clamped to the physical bounds of the card,
+        with the level of the place (`msm.model.level`).
+    aleatoric
+        Shape (n_cell,). Predicted (aleatoric) standard deviation of the error.
+    epistemic
+        Shape (n_cell,). Standard deviation between the members; 0 with one member.
     """
 
-    soil_moisture: npt.NDArray[np.float32]
-    aleatoric: npt.NDArray[np.float32]
-    epistemic: npt.NDArray[np.float32]
+    soil_moisture: NDArray[np.float32]
+    aleatoric: NDArray[np.float32]
+    epistemic: NDArray[np.float32]
 
     def __sizeof__(self) -> int:
-        """Return the bytes of the numbers."""
+        """Return the size of the arrays in bytes."""
         return self.soil_moisture.nbytes + self.aleatoric.nbytes + self.epistemic.nbytes

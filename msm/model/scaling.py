@@ -1,4 +1,6 @@
-"""Between the card's units and the network's numbers, on any device."""
+"""Conversion between the card's units and the network's normalised numbers, on any device."""
+
+from __future__ import annotations
 
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from msm.model.card import Card
 
 
 class Scaling:
-    """The card's transforms, means, deviations, bounds and factors, on a device."""
+    """The card's transforms, means, standard deviations, bounds and factors, on a device."""
 
     def __init__(self, card: Card, device: torch.device) -> None:
         self.log = [i for i, spec in enumerate(card.inputs) if spec.transform == "log1p"]
@@ -19,12 +21,12 @@ class Scaling:
         self.factors = card.uncertainty
 
     def channels_(self, x: Tensor) -> Tensor:
-        """Turn raw inputs into the network's channels: normalised, then the masks of optional ones.
+        """Convert raw inputs to channels: normalised inputs, then the masks of optional ones.
 
         Parameters
         ----------
-        x : Tensor, shape (..., n_inputs)
-            Overwritten. A missing value of an optional input is NaN.
+        x
+            Shape (..., n_inputs). Overwritten. A missing value of an optional input is NaN.
 
         Returns
         -------
@@ -38,12 +40,13 @@ class Scaling:
         return torch.cat([x, missing], dim=-1)
 
     def prediction_(self, outputs: Tensor) -> Tensor:
-        """Combine what the members say through the published head.
+        """Combine the members' outputs of the published head.
 
         Parameters
         ----------
-        outputs : Tensor, shape (1 or 2, members, n_cell)
-            The head's mean and, where it has no constant error, log-variance; overwritten.
+        outputs
+            Shape (1 or 2, members, n_cell). The head's mean and, where it has no constant error,
+            log-variance; overwritten.
 
         Returns
         -------
@@ -51,18 +54,15 @@ class Scaling:
             The fields of `msm.model.prediction.Prediction`.
         """
         low, high = self.bounds
-        of_members = outputs[0].mul_(self.head.std).add_(self.head.mean).clamp_(low, high)
-        soil_moisture = of_members.mean(dim=0)
+        means = outputs[0].mul_(self.head.std).add_(self.head.mean).clamp_(low, high)
+        soil_moisture = means.mean(dim=0)
         if self.head.error is None:
             aleatoric = outputs[1].exp_().mean(dim=0).sqrt_().mul_(self.head.std)
         else:
             aleatoric = torch.full_like(soil_moisture, self.head.error)
-        if len(of_members) > 1:
-            epistemic = of_members.std(dim=0)
-        else:
-            epistemic = torch.zeros_like(soil_moisture)
-        # Truth and prediction both lie within the bounds, so no error is wider than they are:
-        # one strange cell whose log-variance runs away does not make the map unpublishable.
+        epistemic = means.std(dim=0) if len(means) > 1 else torch.zeros_like(soil_moisture)
+        # Truth and prediction both lie within the bounds, so no error exceeds their distance. The
+        # limit keeps a single cell with an extreme log-variance from invalidating the map.
         aleatoric.mul_(self.factors.aleatoric).clamp_(max=high - low)
         epistemic.mul_(self.factors.epistemic).clamp_(max=high - low)
         return torch.stack([soil_moisture, aleatoric, epistemic])

@@ -1,4 +1,6 @@
-"""The file of a state: HDF5, with a chunk for each tile of cells."""
+"""The snapshot file of a state: HDF5, with a chunk for each tile of cells."""
+
+from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
@@ -10,23 +12,23 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from msm.model.state import TILE, State
 
 DEFLATE = 1
-"""Level of compression: higher ones gain a hundredth."""
+"""Level of compression; higher levels save only one percent more."""
 
 UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError, zlib.error)
-"""What reading a file raises that is no snapshot, or a damaged one."""
+"""Errors from reading a damaged file or one that is not a snapshot."""
 
-Half = npt.NDArray[np.float16]
+Half = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
 class Deflated:
-    """The chunks of a block of whole tiles, as they lie in the file."""
+    """The compressed chunks of a block of complete tiles, as stored in the file."""
 
     n_cell: int
     hidden_size: int
@@ -36,10 +38,11 @@ class Deflated:
 
 
 def deflate(state: State, n_cell: int | None = None, threads: int | None = None) -> Deflated:
-    """Deflate a state, or a block of whole tiles of a domain of `n_cell` cells.
+    """Compress a state, or a block of complete tiles of a domain of `n_cell` cells.
 
-    A unit's values in neighbouring cells are alike: with the cells of a unit side by side a file
-    has two fifths of the state's bytes. This is what HDF5's own filters would do, in threads.
+    A unit has similar values in neighbouring cells, so chunks store the cells of a unit next to
+    each other: the file has two fifths of the state's size. The bytes are those of HDF5's own
+    filters, which would run in a single thread.
     """
     width = _width(n_cell or state.n_cell)
     firsts = range(0, state.n_cell, width)
@@ -74,7 +77,7 @@ def write(path: Path, parts: Sequence[Deflated]) -> None:
 
 
 def _width(n_cell: int) -> int:
-    """Return the cells of a chunk, which may not be wider than its dataset."""
+    """Return the number of cells of a chunk, at most that of its dataset."""
     return min(TILE, n_cell)
 
 
@@ -88,20 +91,20 @@ def _deflated(values: Half, width: int, first: int) -> bytes:
 
 
 def read(path: Path, cells: slice | None = None) -> State:
-    """Read a state, or of its cells a block of whole tiles.
+    """Read a state, or a block of its complete tiles.
 
     Parameters
     ----------
-    path : Path
-    cells : slice, optional
-        From a multiple of `TILE` to another one or the last cell; all cells if not given.
+    path
+    cells
+        Bounds are multiples of `TILE` or the number of cells; all cells if not given.
 
     Raises
     ------
     IndexError
-        If the block cuts a tile or reaches beyond the cells.
+        If the block divides a tile or exceeds the cells.
     Exception
-        One of `UNREADABLE`, if the file is no snapshot or damaged.
+        One of `UNREADABLE`, if the file is damaged or not a snapshot.
     """
     with h5py.File(path) as file, ThreadPoolExecutor() as pool:
 
@@ -113,8 +116,8 @@ def read(path: Path, cells: slice | None = None) -> State:
             tiled = {*range(0, n_cell, TILE), n_cell}
             if not {block.start, block.stop} <= tiled:
                 raise IndexError(
-                    f"cells {block.start}..{block.stop} of {n_cell} in {path} are not whole tiles"
-                    f" of {TILE}"
+                    f"Cells {block.start}..{block.stop} of {n_cell} in {path} are not complete"
+                    f" tiles of {TILE}."
                 )
             part = np.empty((block.stop - block.start, hidden_size), stored.dtype)
             firsts = range(block.start, block.stop, width)

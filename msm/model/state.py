@@ -1,5 +1,7 @@
 """The network's state: h and c of every cell after a day."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +9,10 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 TILE = 1024
-"""Cells that are stepped, hashed and stored together."""
+"""Number of cells that are computed, hashed and stored together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,25 +21,24 @@ class State:
 
     Attributes
     ----------
-    h, c : ndarray of float16, shape (n_cell, hidden_size)
-        Stored and carried in half precision: whoever keeps a state in memory and whoever reads it
-        back from a snapshot holds the same numbers. The units of an ensemble's members stand side
-        by side.
+    h, c
+        Shape (n_cell, hidden_size). In half precision in memory as well as in snapshots, so that
+        both have the same numbers. The units of an ensemble's members are concatenated.
     """
 
-    h: npt.NDArray[np.float16]
-    c: npt.NDArray[np.float16]
+    h: NDArray[np.float16]
+    c: NDArray[np.float16]
 
     def __post_init__(self) -> None:
-        """Refuse anything that would not survive storage unchanged."""
+        """Refuse arrays that storage would change."""
         for part in (self.h, self.c):
             if part.dtype != np.float16 or part.ndim != 2 or not part.flags.c_contiguous:
-                raise ValueError("a state is two contiguous float16 arrays (n_cell, hidden_size)")
+                raise ValueError("A state is two contiguous float16 arrays (n_cell, hidden_size).")
         if self.h.shape != self.c.shape:
-            raise ValueError(f"h {self.h.shape} and c {self.c.shape} of a state differ in shape")
+            raise ValueError(f"The shapes of h {self.h.shape} and c {self.c.shape} differ.")
 
     def __sizeof__(self) -> int:
-        """Return the bytes of the numbers."""
+        """Return the size of the arrays in bytes."""
         return self.h.nbytes + self.c.nbytes
 
     @classmethod
@@ -58,9 +59,9 @@ class State:
 
     @cached_property
     def tile_hashes(self) -> tuple[bytes, ...]:
-        """SHA-256 over the bytes of h and c of each `TILE` cells, which nobody changes.
+        """SHA-256 over the bytes of h and c of each tile of `TILE` cells.
 
-        Whoever runs a block of whole tiles knows its hashes without the rest of the domain.
+        The hashes of a block of complete tiles do not depend on the rest of the domain.
         """
         hashes = []
         for cells in _tiles(self.n_cell):
@@ -76,7 +77,7 @@ class State:
 
 
 def content_hash(n_cell: int, hidden_size: int, tile_hashes: tuple[bytes, ...]) -> str:
-    """Hash a state by the hashes of its tiles, in their order."""
+    """Return the content hash of a state from the hashes of its tiles, in order."""
     return hashlib.sha256(f"{n_cell}x{hidden_size}".encode() + b"".join(tile_hashes)).hexdigest()
 
 

@@ -8,7 +8,7 @@ from msm.products.product import Product
 from msm.sources.granule import Granule
 
 STOPPED_REMEDY = (
-    "see status.earthdata.nasa.gov; if this version has ended, its successor has to be added"
+    "see status.earthdata.nasa.gov; if this version has been discontinued, add its successor"
     " (docs/operations/inputs.md)"
 )
 

@@ -16,7 +16,7 @@ from msm.pipeline.run import Run, midnight
 from msm.pipeline.stored_retrievals import store_retrievals
 from msm.products.product import Product
 from msm.sources.granule import Granule, GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 from msm.sources.tiers import Choice, NoSourceError, choose
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class Window:
         if product.id not in self._offered:
             until = midnight(self.last + timedelta(days=1))
             found = self.run.source.search(product, midnight(self.first), until)
-            self._offered[product.id] = newest(sound(product, found))
+            self._offered[product.id] = newest(drop_known_bad(product, found))
         return self._offered[product.id][0]
 
     def is_complete(self, day: date, product: Product) -> bool:

@@ -24,7 +24,7 @@ from msm.pipeline.stored_retrievals import SATELLITE, known_days, stored_fields
 from msm.products.definitions import SPL4SMLM_008
 from msm.products.product import Product
 from msm.sources.granule import GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def make_forcing(run: Run, day: date, sources: DaySources) -> CellFields:
     failed: dict[str, str] = {}
     while True:
         try:
-            made = forcing.make(
+            made = forcing.daily_forcing(
                 run.domain,
                 day,
                 sources.choice,
@@ -209,7 +209,9 @@ def stored_statics(run: Run) -> CellFields:
         raise MsmError(
             f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
         )
-    made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
+    made = statics.static_attributes(
+        run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers
+    )
     cell_fields.write(path, made)
     return made
 
@@ -238,7 +240,7 @@ def fetch_newest(
     run: Run, product: Product, start: datetime, end: datetime
 ) -> tuple[GranuleFile, ...]:
     """Fetch the newest production of each granule; invalid ones are left out and logged."""
-    chosen, _ = newest(sound(product, run.source.search(product, start, end)))
+    chosen, _ = newest(drop_known_bad(product, run.source.search(product, start, end)))
     fetched = run.source.fetch(product, chosen) if chosen else None
     if fetched is None:
         return ()

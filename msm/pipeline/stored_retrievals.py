@@ -14,10 +14,10 @@ from datetime import date, timedelta
 from msm.fields import cell_fields, retrievals
 from msm.fields.cell_fields import CellFields
 from msm.pipeline.run import Run, midnight, windows
+from msm.products.definitions import SPL3SMP_E_006
 from msm.products.product import GranuleError
-from msm.products.smap_l3 import SPL3SMP_E_006
 from msm.sources.granule import Fetched, Granule, GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +93,12 @@ def _fields(
     run: Run, day: date, file: GranuleFile | None, superseded: Sequence[Granule]
 ) -> CellFields:
     try:
-        return retrievals.make(run.domain, day, SATELLITE, file, superseded, run.readers)
+        return retrievals.retrievals_on_cells(
+            run.domain, day, SATELLITE, file, superseded, run.readers
+        )
     except GranuleError as error:
         log.warning("%s", error)
-        return retrievals.make(run.domain, day, SATELLITE, None, (), run.readers)
+        return retrievals.retrievals_on_cells(run.domain, day, SATELLITE, None, (), run.readers)
 
 
 def _known(run: Run, days: Iterable[date]) -> list[date]:
@@ -118,5 +120,5 @@ def _others(run: Run, stored: Sequence[date]) -> dict[date, str]:
 
 def _offered(run: Run, window: Sequence[date]) -> tuple[dict[date, Granule], list[Granule]]:
     found = run.source.search(SATELLITE, midnight(window[0]), midnight(window[-1]))
-    chosen, superseded = newest(sound(SATELLITE, found))
+    chosen, superseded = newest(drop_known_bad(SATELLITE, found))
     return {granule.time.date(): granule for granule in chosen if granule.time}, superseded

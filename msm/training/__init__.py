@@ -1,1 +1,1 @@
-"""Training data, the fit that makes a checkpoint, and the figures that judge it."""
+"""Training data, the fits of a checkpoint, and its evaluation."""

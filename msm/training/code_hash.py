@@ -1,4 +1,4 @@
-"""Which code a fit or a result came from."""
+"""Hash of the code that produced a fit or a result."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import ModuleType
 
 
 def code_sha256(modules: Iterable[ModuleType]) -> str:
-    """Return the SHA-256 (hex) of what modules compute.
+    """Return the SHA-256 (hex) of the computations of modules.
 
-    Imports, docstrings and comments do not count: a module may be moved or documented better, and
-    what came of it stays valid.
+    Imports, docstrings and comments are left out: results stay valid when a module is moved or its
+    documentation changes.
     """
     digest = hashlib.sha256()
     for module in modules:
@@ -32,6 +32,6 @@ class _Computation(ast.NodeTransformer):
         """Remove it."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        """Remove a string that stands alone."""
-        alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if alone else node
+        """Remove a bare string."""
+        bare = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if bare else node

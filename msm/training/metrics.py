@@ -1,45 +1,47 @@
-"""Figures of merit per site, over the days that have both a prediction and a truth."""
+"""Metrics per site, over the days that have both a prediction and a truth."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
-Values = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-Days = npt.NDArray[np.datetime64]
+Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Days = NDArray[np.datetime64]
 
-Mask = npt.NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 ROUNDING = 1e-12
-"""A spread smaller than this share of a series' largest value is rounding, not a signal."""
+"""Departures smaller than this share of a series' largest value are rounding errors."""
 
 
 def within(days: Days, first: date, last: date) -> Mask:
-    """Return which of the days are from the first to the last, both included."""
+    """Return whether each day lies in first..last, both included."""
     after: Mask = days >= np.datetime64(first)
     return after & (days <= np.datetime64(last))
 
 
 @dataclass(frozen=True)
 class SiteMetrics:
-    """Figures per site; NaN where a site has too few days.
+    """Metrics per site; NaN where a site has too few days.
 
     Attributes
     ----------
-    n : ndarray of int, shape (n_site,)
-        Days with both values.
-    r : ndarray, shape (n_site,)
-        Pearson correlation over time; needs two days and a spread in both series.
-    rmse, ubrmse, bias : ndarray, shape (n_site,)
-        Units of the input. bias = mean(p - t), rmse = sqrt(mean((p - t)^2)) and
+    n
+        Shape (n_site,). Days with both values.
+    r
+        Shape (n_site,). Pearson correlation over time; needs two days and two series that vary.
+    rmse, ubrmse, bias
+        Shape (n_site,). Units of the input. bias = mean(p - t), rmse = sqrt(mean((p - t)^2)) and
         ubrmse = sqrt(rmse^2 - bias^2), computed as the root-mean-square of the difference without
         its mean (Entekhabi et al. 2010, doi:10.1175/2010JHM1223.1).
-    kge : ndarray, shape (n_site,)
-        Kling-Gupta efficiency, 1 - sqrt((r - 1)^2 + (a - 1)^2 + (b - 1)^2) with a = std(p) / std(t)
-        and b = mean(p) / mean(t) (Gupta et al. 2009, doi:10.1016/j.jhydrol.2009.08.003); needs `r`
-        and a mean of the truth other than 0.
+    kge
+        Shape (n_site,). Kling-Gupta efficiency, 1 - sqrt((r - 1)^2 + (a - 1)^2 + (b - 1)^2) with a
+        = std(p) / std(t) and b = mean(p) / mean(t) (Gupta et al. 2009,
+        doi:10.1016/j.jhydrol.2009.08.003); needs `r` and a mean of the truth other than 0.
     """
 
     n: Counts
@@ -50,7 +52,7 @@ class SiteMetrics:
     kge: Values
 
     def medians(self) -> dict[str, float]:
-        """Return the median over the sites that have the figure, by its name."""
+        """Return the median of each metric over the sites that have it."""
         return {
             name: median(getattr(self, name)) for name in ("r", "rmse", "ubrmse", "bias", "kge")
         }
@@ -58,16 +60,16 @@ class SiteMetrics:
 
 @dataclass(frozen=True)
 class AnomalyRules:
-    """How a site's mean year is taken, and which sites have enough days for one.
+    """Rules of a site's mean seasonal cycle, and of the days that it needs.
 
     Attributes
     ----------
-    window_days : int
-        Width of the moving average over the mean year; odd, so that it is centred.
-    min_years : int
-        Calendar years that a site needs ...
-    min_days_per_year : int
-        ... with so many days that have both a prediction and a truth.
+    window_days
+        Width of the moving average over the mean seasonal cycle; odd, so that it is centred.
+    min_years
+        Least number of calendar years with `min_days_per_year`.
+    min_days_per_year
+        Least number of days in a year that have both a prediction and a truth.
     """
 
     window_days: int
@@ -76,22 +78,22 @@ class AnomalyRules:
 
     def __post_init__(self) -> None:
         if self.window_days % 2 == 0 or not 1 <= self.window_days <= 365:
-            raise ValueError(f"window of {self.window_days} days must be odd and within a year")
+            raise ValueError(f"Window of {self.window_days} days must be odd and within a year.")
 
 
-def median(figure: Values) -> float:
-    """Return the median over the sites that have the figure; NaN where none has."""
-    there = figure[np.isfinite(figure)]
-    return float(np.median(there)) if there.size else float("nan")
+def median(values: Values) -> float:
+    """Return the median over the sites with a finite value; NaN if there is none."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
-def site_metrics(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> SiteMetrics:
+def site_metrics(prediction: ArrayLike, truth: ArrayLike) -> SiteMetrics:
     """Compare two records site by site.
 
     Parameters
     ----------
-    prediction, truth : array_like, shape (n_site, n_day)
-        NaN where there is none; a day counts only where both are there.
+    prediction, truth
+        Shape (n_site, n_day). NaN where there is none; a day counts only with both values.
     """
     p, t, both = on_common_days(prediction, truth)
     n = both.sum(axis=1)
@@ -113,33 +115,32 @@ def site_metrics(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> SiteMetrics
     )
 
 
-def anomaly_r(
-    prediction: npt.ArrayLike, truth: npt.ArrayLike, days: Days, rules: AnomalyRules
-) -> Values:
-    """Correlate what is left of both records without their mean year.
+def anomaly_r(prediction: ArrayLike, truth: ArrayLike, days: Days, rules: AnomalyRules) -> Values:
+    """Return the correlation of the anomalies from each record's mean seasonal cycle.
 
-    A record's mean year is its own mean for each calendar day, smoothed by a moving average that
-    runs from December into January. It is taken over the days that have both values, so that a
-    gap in one record does not give the two different years (Gruber et al. 2020,
+    The mean seasonal cycle is the record's mean for each calendar day, smoothed by a moving average
+    that continues from December to January. It is computed over the days that have both values, so
+    that a gap in one record does not make the two cycles differ (Gruber et al. 2020,
     doi:10.1016/j.rse.2020.111806). 29 February counts as a 28 February: every other date keeps its
     place in all years.
 
     Parameters
     ----------
-    prediction, truth : array_like, shape (n_site, n_day)
-        NaN where there is none.
-    days : ndarray of datetime64, shape (n_day,)
-    rules : AnomalyRules
+    prediction, truth
+        Shape (n_site, n_day). NaN where there is none.
+    days
+        Shape (n_day,).
+    rules
 
     Returns
     -------
     ndarray, shape (n_site,)
-        NaN where a site has too few years or one of the anomalies has no spread.
+        NaN where a site has too few years or one of the anomalies has no variance.
     """
     p, t, both = on_common_days(prediction, truth)
     dates = days.astype("datetime64[D]")
     if dates.shape != p.shape[1:]:
-        raise ValueError(f"days {dates.shape} must be ({p.shape[1]},)")
+        raise ValueError(f"Days {dates.shape} must be ({p.shape[1]},).")
     years = dates.astype("datetime64[Y]")
     per_year = np.array([both[:, years == year].sum(axis=1) for year in np.unique(years)])
     enough = (per_year >= rules.min_days_per_year).sum(axis=0) >= rules.min_years
@@ -147,7 +148,7 @@ def anomaly_r(
     calendar = calendar_day(dates)
     departures = []
     for series in (p, t):
-        departure = series - _mean_year(series, both, calendar, rules.window_days)[:, calendar]
+        departure = series - _seasonal_cycle(series, both, calendar, rules.window_days)[:, calendar]
         departure = np.where(both, departure - site_mean(departure, both)[:, None], 0.0)
         departures.append(_without_rounding(departure, series))
     r = np.full(enough.size, np.nan)
@@ -156,7 +157,7 @@ def anomaly_r(
 
 
 def calendar_day(days: Days) -> Counts:
-    """Return the place of each day in a year of 365, from 0; 29 February has that of the 28th."""
+    """Return each day's position in a year of 365 days, from 0; 29 February counts as the 28th."""
     years = days.astype("datetime64[Y]")
     first = years.astype("datetime64[D]")
     place = (days - first).astype(np.int64)
@@ -165,18 +166,18 @@ def calendar_day(days: Days) -> Counts:
 
 
 def on_common_days(
-    prediction: npt.ArrayLike, truth: npt.ArrayLike
-) -> tuple[Values, Values, npt.NDArray[np.bool_]]:
-    """Return both records with 0 where one of them has no value, and where both have one."""
+    prediction: ArrayLike, truth: ArrayLike
+) -> tuple[Values, Values, NDArray[np.bool_]]:
+    """Return both records, 0 where either is missing, and the mask of days that have both."""
     p = np.array(prediction, np.float64)
     t = np.array(truth, np.float64)
     if p.shape != t.shape or p.ndim != 2:
-        raise ValueError(f"prediction {p.shape} and truth {t.shape} must be (n_site, n_day)")
+        raise ValueError(f"Prediction {p.shape} and truth {t.shape} must be (n_site, n_day).")
     both = np.isfinite(p) & np.isfinite(t)
     return np.where(both, p, 0.0), np.where(both, t, 0.0), both
 
 
-def site_mean(values: Values, where: npt.NDArray[np.bool_]) -> Values:
+def site_mean(values: Values, where: NDArray[np.bool_]) -> Values:
     """Return the mean of each row over the days of `where`; NaN for a row that has none."""
     n = where.sum(axis=1)
     total = np.where(where, values, 0.0).sum(axis=1)
@@ -184,24 +185,24 @@ def site_mean(values: Values, where: npt.NDArray[np.bool_]) -> Values:
 
 
 def _without_rounding(departure: Values, series: Values) -> Values:
-    """Return departures from a mean, exactly 0 where they are its rounding: 0.1 has no spread."""
+    """Return departures from a mean, 0 where they are rounding errors (of a constant series)."""
     largest = np.abs(series).max(axis=1, initial=0.0, keepdims=True)
     return np.where(np.abs(departure) > ROUNDING * largest, departure, 0.0)
 
 
 def _correlation(p_anomaly: Values, t_anomaly: Values) -> Values:
-    """Correlate rows without their means; NaN where one has no spread."""
+    """Return the correlation of rows with mean 0; NaN where one has no variance."""
     spread = np.sqrt((p_anomaly**2).sum(axis=1) * (t_anomaly**2).sum(axis=1))
     together = (p_anomaly * t_anomaly).sum(axis=1)
     return np.divide(together, spread, out=np.full(spread.shape, np.nan), where=spread > 0)
 
 
-def _mean_year(
-    series: Values, where: npt.NDArray[np.bool_], calendar: Counts, window_days: int
+def _seasonal_cycle(
+    series: Values, where: NDArray[np.bool_], calendar: Counts, window_days: int
 ) -> Values:
-    """Return each site's smoothed mean year, shape (n_site, 365).
+    """Return each site's smoothed mean seasonal cycle, shape (n_site, 365).
 
-    The average of a window is over the calendar days that have a mean; NaN where none has.
+    The moving average takes the calendar days that have a mean; NaN where none has.
     """
     n_site = series.shape[0]
     place = (np.arange(n_site)[:, None] * 365 + calendar)[where]

@@ -1,4 +1,6 @@
-"""The protocol of every accuracy that msm states, and who is held out of what under it."""
+"""The protocol of all published accuracy figures, and the splits that it defines."""
+
+from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from pyproj import Geod
 
@@ -17,7 +19,7 @@ from msm.training.metrics import AnomalyRules
 
 FILE = Path(__file__).parent / "protocol.toml"
 
-Indices = npt.NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 class ProtocolError(MsmError):
@@ -34,7 +36,7 @@ class Scoring(FrozenModel):
 
 
 class Anomaly(FrozenModel):
-    """What an anomaly is, as `AnomalyRules` has it."""
+    """Definition of an anomaly; see `AnomalyRules`."""
 
     window_days: int
     min_years: int
@@ -42,7 +44,7 @@ class Anomaly(FrozenModel):
 
 
 class Folds(FrozenModel):
-    """How stations are dealt out into folds."""
+    """How stations are partitioned into folds."""
 
     number: int = Field(gt=1)
     together_km: float
@@ -50,7 +52,7 @@ class Folds(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """How many members there are, each of which leaves a part of its stations out."""
+    """Number of ensemble members, each of which leaves out a part of its stations."""
 
     members: int = Field(gt=1)
 
@@ -74,13 +76,13 @@ class Bootstrap(FrozenModel):
 
 
 class Jumpers(FrozenModel):
-    """Stations whose level changes."""
+    """Stations with jumps in the level of their soil moisture."""
 
     stations: tuple[str, ...]
 
 
 class Protocol(FrozenModel):
-    """The protocol, as `protocol.toml` states it and says why."""
+    """The contents of `protocol.toml`, which gives the reasons."""
 
     scoring: Scoring
     anomaly: Anomaly
@@ -93,27 +95,27 @@ class Protocol(FrozenModel):
 
     @property
     def anomaly_rules(self) -> AnomalyRules:
-        """The rules of anomalies, as the metrics take them."""
+        """The anomaly rules as the metrics take them."""
         return AnomalyRules(**self.anomaly.model_dump())
 
 
 @lru_cache
 def protocol() -> Protocol:
-    """Read the protocol that comes with msm."""
+    """Read `protocol.toml`."""
     return Protocol.model_validate(tomllib.loads(FILE.read_text()))
 
 
-def deal(lat: npt.ArrayLike, lon: npt.ArrayLike, parts: int, folds: Folds) -> Indices:
-    """Deal stations out into parts of about the same size; neighbours share a part.
+def partition(lat: ArrayLike, lon: ArrayLike, parts: int, folds: Folds) -> Indices:
+    """Partition stations into parts of about the same size; neighbours share a part.
 
     Parameters
     ----------
-    lat, lon : array_like, shape (n_station,)
-        Degrees.
-    parts : int
-        How many.
-    folds : Folds
-        What counts as a neighbour, and the seed.
+    lat, lon
+        Shape (n_station,). Degrees.
+    parts
+        Number of parts.
+    folds
+        Distance within which stations are neighbours, and the seed.
 
     Returns
     -------
@@ -125,10 +127,12 @@ def deal(lat: npt.ArrayLike, lon: npt.ArrayLike, parts: int, folds: Folds) -> In
     ProtocolError
         If there are fewer groups of neighbours than parts.
     """
-    groups = list(_groups(np.asarray(lat, float), np.asarray(lon, float), folds.together_km))
+    groups = list(
+        _neighbour_groups(np.asarray(lat, float), np.asarray(lon, float), folds.together_km)
+    )
     if len(groups) < parts:
         raise ProtocolError(
-            f"stations in {len(groups)} places cannot be dealt out into {parts} parts: give more"
+            f"Stations in {len(groups)} places cannot be partitioned into {parts} parts: give more."
         )
     order = np.random.default_rng(folds.seed).permutation(len(groups))
     part = np.empty(sum(group.size for group in groups), np.intp)
@@ -140,7 +144,7 @@ def deal(lat: npt.ArrayLike, lon: npt.ArrayLike, parts: int, folds: Folds) -> In
     return part
 
 
-def region_of(state: npt.ArrayLike, regions: dict[str, tuple[str, ...]]) -> npt.NDArray[np.str_]:
+def region_of(state: ArrayLike, regions: dict[str, tuple[str, ...]]) -> NDArray[np.str_]:
     """Return the region of each station by its state.
 
     Raises
@@ -151,14 +155,14 @@ def region_of(state: npt.ArrayLike, regions: dict[str, tuple[str, ...]]) -> npt.
     by_state = {name: region for region, states in regions.items() for name in states}
     states = np.asarray(state).tolist()
     if unknown := sorted(set(states) - set(by_state)):
-        raise ProtocolError(f"state {unknown[0]} lies in none of the regions of {FILE.name}")
+        raise ProtocolError(f"State {unknown[0]} lies in none of the regions of {FILE.name}.")
     return np.array([by_state[name] for name in states])
 
 
-def _groups(
-    lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], together_km: float
+def _neighbour_groups(
+    lat: NDArray[np.float64], lon: NDArray[np.float64], together_km: float
 ) -> Iterator[Indices]:
-    """Give the stations that are joined by steps shorter than a distance, group by group."""
+    """Yield groups of stations that are connected by distances below a limit."""
     one, other = np.indices((lat.size, lat.size)).reshape(2, -1)
     _, _, metres = Geod(ellps="WGS84").inv(lon[one], lat[one], lon[other], lat[other])
     near = np.asarray(metres).reshape(lat.size, lat.size) < 1000 * together_km

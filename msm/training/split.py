@@ -1,14 +1,16 @@
-"""The ways in which a cross-validation holds something out."""
+"""The splits of a cross-validation."""
+
+from __future__ import annotations
 
 from enum import StrEnum
 
 
 class Split(StrEnum):
-    """What is held out."""
+    """What a cross-validation holds out."""
 
     folds = "folds"
-    """Each fifth of the stations, neighbours together."""
+    """Five folds of stations; neighbours share a fold."""
     regions = "regions"
     """The stations of each climate region."""
     satellite = "satellite"
-    """The second year, at all satellite cells."""
+    """The second year of all satellite cells."""

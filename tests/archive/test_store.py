@@ -544,7 +544,8 @@ def test_a_publication_hashes_its_file_once_and_reads_few_items(tmp_path, make_m
     assessed = store.assess(tmp_path, BOX, [make_assessment(day, mean=0.3) for day in days])
     assert [day.day for day in assessed] == days
     assert hashed == {day.path.name: 1 for day in assessed}
-    assert parsed == {day.item.stem: 1 for day in assessed}
+    assert parsed.keys() <= {day.item.stem for day in assessed}
+    assert max(parsed.values()) == 1
     assert_consistent(tmp_path, BOX)
 
 

@@ -24,7 +24,7 @@ from tests.prefect_fixture import ROOT, PrefectServer
 from tests.training_data import write_recipe, write_training_data
 
 FITS = 2 + 5 * 2
-"""Of a recipe with two members: the checkpoint's, and those of five folds."""
+"""Number of fits of a recipe with two members: the checkpoint and five folds."""
 
 CALL = """
 import sys
@@ -77,8 +77,8 @@ class Service:
 
     def run(self, recipe: Path) -> tuple[int, str]:
         process = self.start(recipe)
-        told, _ = process.communicate(timeout=600)
-        return process.returncode, told
+        output, _ = process.communicate(timeout=600)
+        return process.returncode, output
 
     def report(self, key: str) -> str:
         """The newest artifact of a kind."""
@@ -96,7 +96,7 @@ def make_service(
 
 @pytest.fixture(scope="module")
 def service(make_service: Callable[[str], Service]) -> Service:
-    """An installation whose first checkpoint was made by the shipped deployment."""
+    """An installation whose first checkpoint was trained by the shipped deployment."""
     made = make_service("service")
     recipe = write_recipe(made.root, "1")
     words = [f"{name}={value}" for name, value in made.parameters(recipe).items()]
@@ -109,7 +109,7 @@ def service(make_service: Callable[[str], Service]) -> Service:
     return made
 
 
-def test_the_deployment_trains_and_brings_the_first_checkpoint_into_use(service: Service):
+def test_the_deployment_trains_and_promotes_the_first_checkpoint(service: Service):
     card = card_in_use(service.checkpoints)
     assert card == service.checkpoints / "tiny-1.json"
     current = read_current(service.checkpoints)
@@ -143,11 +143,11 @@ def test_the_deployment_has_no_schedule_and_shows_its_defaults(service: Service)
     assert deployment["parameters"]["recipe"] == "multiscale"
 
 
-def test_a_worse_one_is_refused_and_the_old_one_stays_as_it_is(service: Service):
+def test_a_worse_checkpoint_is_refused_and_the_old_one_stays_in_use(service: Service):
     before = {path: path.read_bytes() for path in service.checkpoints.iterdir()}
-    status, told = service.run(write_recipe(service.root, "2", steps=1))
+    status, output = service.run(write_recipe(service.root, "2", steps=1))
     assert status != 0
-    assert "checkpoint tiny 2 is worse than tiny 1, which stays in use" in told
+    assert "Checkpoint tiny 2 is worse than tiny 1, which stays in use" in output
     assert {path: path.read_bytes() for path in before} == before
     assert card_in_use(service.checkpoints) == service.checkpoints / "tiny-1.json"
     decision = service.report("msm-training-decision")
@@ -156,14 +156,14 @@ def test_a_worse_one_is_refused_and_the_old_one_stays_as_it_is(service: Service)
     assert "At the same 12 stations and days, ubRMSE (new - old): +0.0" in decision
 
 
-def test_a_killed_run_goes_on_and_comes_to_what_an_undisturbed_one_does(
+def test_a_run_after_a_kill_gives_the_result_of_an_uninterrupted_run(
     service: Service, make_service: Callable[[str], Service]
 ):
     killed = make_service("killed")
     recipe = Path(shutil.copy(service.root / "tiny-1.toml", killed.root))
     process = killed.start(recipe)
     deadline = time.monotonic() + 300
-    # The checkpoint is there, and some of the fits of the folds.
+    # The checkpoint exists, and some of the fits of the folds.
     while len(killed.fits) < 5 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -173,12 +173,12 @@ def test_a_killed_run_goes_on_and_comes_to_what_an_undisturbed_one_does(
     before = {path: path.stat().st_mtime_ns for path in (card, *killed.fits)}
     assert not (killed.checkpoints / POINTER).exists()
 
-    status, told = killed.run(recipe)
-    assert status == 0, told
+    status, output = killed.run(recipe)
+    assert status == 0, output
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert card_in_use(killed.checkpoints) == card
     other = service.checkpoints / "tiny-1.json"
-    # Named by all that they depend on.
+    # Named by the hash of all that they depend on.
     assert len(killed.fits) == FITS
     assert {path.name for path in killed.fits} <= {path.name for path in service.fits}
     mine, theirs = (load_checkpoint(path).card for path in (card, other))
@@ -192,7 +192,7 @@ def test_a_killed_run_goes_on_and_comes_to_what_an_undisturbed_one_does(
         np.testing.assert_array_equal(getattr(predicted, name), values)
 
 
-def test_a_folder_that_is_not_whole_is_refused():
-    """A worker runs in a temporary folder: what is written there is lost."""
+def test_a_relative_folder_is_refused():
+    """A worker runs in a temporary folder, whose files are lost."""
     with pytest.raises(MsmError, match="Folder checkpoints is not absolute"):
         training.fn(Path("/data"), Path("checkpoints"), Path("/work"))

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from msm.model.card import (
-    FORCING_UNITS,
-    STATIC_UNITS,
     Card,
     Head,
     InputSpec,
@@ -17,6 +15,7 @@ from msm.model.card import (
 from msm.model.checkpoint import Checkpoint, make_checkpoint
 from msm.model.network import SoilMoistureLSTM, weights_of
 from msm.model.state import State
+from msm.model.variables import FORCING_UNITS, STATIC_UNITS
 from tests.ensembles import ensemble_of
 
 Day = tuple[np.ndarray, np.ndarray, State]

@@ -88,8 +88,8 @@ def _shapes(network: SoilMoistureLSTM) -> dict[str, tuple[int, ...]]:
     [
         ({"format": "msm-checkpoint-1"}, "format"),
         ({"licence_url": "x"}, "licence_url"),
-        ({"forcing__0__name": "rain"}, "'rain' is not one that msm knows"),
-        ({"forcing__0__name": "sand", "forcing__0__units": "1"}, "'sand' is not one"),
+        ({"forcing__0__name": "rain"}, "'rain' is unknown"),
+        ({"forcing__0__name": "sand", "forcing__0__units": "1"}, "'sand' is unknown"),
         ({"forcing__1__name": "precipitation", "forcing__1__units": "mm day-1"}, "named twice"),
         ({"forcing__0__units": "m s-1"}, "precipitation is in 'm s-1', not 'mm day-1'"),
         ({"forcing__0__transform": "sqrt"}, "transform"),

@@ -75,14 +75,14 @@ def test_a_run_keeps_to_the_checkpoint_that_was_in_use_when_it_began(
 
 def test_a_folder_without_a_checkpoint_in_use_is_refused(tmp_path: Path):
     for chosen in (tmp_path, tmp_path / POINTER):
-        with pytest.raises(CheckpointError, match="is in use: let one be with `msm promote`"):
+        with pytest.raises(CheckpointError, match="is in use: promote one with `msm promote`"):
             card_in_use(chosen)
 
 
 def test_a_checkpoint_that_has_changed_is_refused(folder: Path):
     for suffix in (".json", ".safetensors"):
         shutil.copy(folder / f"ensemble-1{suffix}", folder / f"small-1{suffix}")
-    with pytest.raises(CheckpointError, match="not the one that came into use"):
+    with pytest.raises(CheckpointError, match="not the one that was promoted"):
         card_in_use(folder)
     (folder / "small-1.json").unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -102,7 +102,9 @@ def test_a_pointer_that_is_not_understood_is_refused(
 ):
     path = folder / POINTER
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(CheckpointError, match=rf"does not tell which .*{said}.*bring it back"):
+    with pytest.raises(
+        CheckpointError, match=rf"does not name the checkpoint in use .*{said}.*restore it"
+    ):
         card_in_use(folder)
 
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from msm.model.card import Card
 from msm.model.checkpoint import WEIGHTS, Checkpoint
-from msm.model.level import Level, apply_, level
+from msm.model.level import Level, add_level_, level
 
 
 def test_what_is_known_of_a_place_adds_to_its_level(ensemble: Checkpoint):
@@ -25,7 +25,7 @@ def test_what_is_known_of_a_place_adds_to_its_level(ensemble: Checkpoint):
 def test_a_shifted_prediction_stays_within_the_bounds(card: Card):
     prediction = torch.tensor([[0.01, 0.3, 0.59], [0.05, 0.05, 0.58], [0.02, 0.02, 0.02]])
     found = Level(torch.tensor([-0.02, 0.02, 0.02]), torch.tensor([1.0, 1.2, 1.2]))
-    apply_(found, prediction, card)
+    add_level_(found, prediction, card)
     expected = torch.tensor([[0.0, 0.32, 0.6], [0.05, 0.06, 0.6], [0.02, 0.02, 0.02]])
     torch.testing.assert_close(prediction, expected)
 
@@ -33,7 +33,7 @@ def test_a_shifted_prediction_stays_within_the_bounds(card: Card):
 def test_a_card_without_a_level_changes_nothing_and_keeps_its_text(card: Card):
     prediction = torch.tensor([[0.1], [0.05], [0.02]])
     before = prediction.clone()
-    apply_(level(card, torch.tensor([[0.9]])), prediction, card)
+    add_level_(level(card, torch.tensor([[0.9]])), prediction, card)
     assert torch.equal(prediction, before)
     stated = card.model_dump(mode="json")
     assert "level" not in stated

@@ -218,7 +218,7 @@ def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_pa
 
     chain = open_chain(run, revised)
     stale, after = stale_days(run, chain.root.chain_id)
-    assert stale == {revised: "its forcing was made anew"}
+    assert stale == {revised: "its forcing has changed"}
     assert after == WANTED[5:]
     asked = plan(run, WANTED, "changed", NOW)
     assert (list(asked.why), asked.after) == ([revised], WANTED[5:])
@@ -263,7 +263,7 @@ def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
     with pytest.raises(Killed):
         backfill(run, WANTED, "changed", SerialExecutor(run), NOW, kill)
     stale, _ = stale_days(run, open_chain(run, WANTED[0]).root.chain_id)
-    assert stale == {WANTED[6]: f"{WANTED[5]} has come to another state since"}
+    assert stale == {WANTED[6]: f"{WANTED[5]} has another state by now"}
     report = make(run, replace="changed")
     # The day in hand had its record, not its map.
     assert list(report.published) == WANTED[5:]
@@ -285,7 +285,7 @@ def test_the_daily_run_replays_within_its_window_and_lists_what_is_older(site, t
     after = shas_of(run, WANTED[:-1])
     assert [day for day in before if before[day] != after[day]] == WANTED[6:-1]
     stale, _ = stale_days(run, open_chain(run, old).root.chain_id)
-    assert stale == {old: "its forcing was made anew"}
+    assert stale == {old: "its forcing has changed"}
 
 
 def shas_of(run, days):

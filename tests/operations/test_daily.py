@@ -92,7 +92,7 @@ def test_day_by_day_and_in_one_go_is_the_same_file(settings, tmp_path, make):
 def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, make, caplog):
     fresh_sandbox.withhold("NLDAS_FORA0125_H.A20160604.0000.020.nc")
     make(online)
-    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 lacks 1 of 25" in caplog.text
+    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 is missing 1 of 25" in caplog.text
     assert "2016-06-04T00Z" in caplog.text
 
 
@@ -165,10 +165,10 @@ KILLED = textwrap.dedent(
     import os, signal
     from datetime import UTC, date, datetime
     from msm.archive import netcdf
-    from msm.pipeline.daily import daily
+    from msm.operations.daily import daily
     from msm.pipeline.run import open_run
     from msm.settings import read_settings
-    from tests.pipeline.test_daily import Clock
+    from tests.operations.test_daily import Clock
 
     netcdf.datetime = Clock
 

@@ -76,7 +76,7 @@ def test_what_comes_before_a_day_that_cannot_be_made_is_stored(run, fresh_sandbo
         "MERRA2_400.tavg1_2d_slv_Nx.20160602.nc4",
     ):
         fresh_sandbox.withhold(name)
-    with pytest.raises(IncompleteDayError, match="2016-06-02 lacks 1 of 25"):
+    with pytest.raises(IncompleteDayError, match="2016-06-02 is missing 1 of 25"):
         bring(run)
     assert run.workspace.forcing(DAYS[0]).exists()
     assert not run.workspace.forcing(DAYS[1]).exists()

@@ -116,7 +116,7 @@ def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
         NOW,
         datetime(2016, 6, 13, tzinfo=UTC),
     )
-    assert "of 2016-06-02 lacks 1 of 25" in second.note
+    assert "of 2016-06-02 is missing 1 of 25" in second.note
     assert third.state is State.pending
     later = NOW + timedelta(hours=2)
     assert scheduled_run(run, later).states[1].since == NOW
@@ -167,7 +167,7 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
     assert not bridged.fields["precipitation"].any()
     assert (bridged.fields["air_temperature"] == eve.fields["air_temperature"]).all()
     assert scheduled_run(run, NOW).published == []
-    with pytest.raises(IncompleteDayError, match="of 2016-06-02 lacks 1 of 25"):
+    with pytest.raises(IncompleteDayError, match="of 2016-06-02 is missing 1 of 25"):
         daily(run, DAYS[1], NOW)
     assert backfill(run, DAYS, "missing", SerialExecutor(run), NOW).published == {}
     for name in names:

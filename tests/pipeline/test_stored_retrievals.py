@@ -39,7 +39,7 @@ NOW = datetime(2016, 9, 1, tzinfo=UTC)
 LATE = date(2016, 6, 3)
 """A day of SMAP on which most cells are seen."""
 KNOW_IT = [date(2016, 6, 5), date(2016, 6, 6), date(2016, 6, 7)]
-WHY = "its forcing, or a retrieval that it knows of, was made anew"
+WHY = "its forcing, or a retrieval that it is given, has changed"
 
 
 def granule(day):

@@ -1,1 +1,1 @@
-"""Training data."""
+"""Training data: in-situ stations and satellite cells."""

@@ -1,9 +1,11 @@
-"""What weather stations report, as the quantities of the daily forcing."""
+"""Conversion of station measurements to the quantities of the daily forcing."""
+
+from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-Array = npt.NDArray[np.floating]
+Array = NDArray[np.floating]
 
 FREEZING = 273.15
 """0 °C, K."""
@@ -34,12 +36,12 @@ def mean_flux(energy: Array) -> Array:
 def standard_pressure(elevation: Array) -> Array:
     """Return the surface pressure of the standard atmosphere at an elevation.
 
-    Weather moves the pressure by some 2 % about this; specific humidity at a given vapour pressure
-    follows it in proportion, which is less than the error of a humidity sensor.
+    Weather changes the pressure by about 2 %. Specific humidity at a given vapour pressure changes
+    in proportion, which is less than the error of a humidity sensor.
 
     Parameters
     ----------
-    elevation : ndarray
+    elevation
         m above sea level, below 11 km.
 
     Returns
@@ -58,13 +60,13 @@ def standard_pressure(elevation: Array) -> Array:
 def saturation_vapour_pressure(temperature: Array) -> Array:
     """Return the vapour pressure of air saturated over liquid water.
 
-    Over water below freezing too: by convention (WMO-No. 8, chapter 4) relative humidity refers to
-    water at all temperatures, and sensors are calibrated so; over ice it would come out a tenth
-    lower at -10 °C.
+    Over water also below freezing: by convention (WMO-No. 8, chapter 4) relative humidity refers to
+    water at all temperatures, and sensors are calibrated accordingly. Over ice the value would be a
+    tenth lower at -10 °C.
 
     Parameters
     ----------
-    temperature : ndarray
+    temperature
         K; the formula is within 0.4 % from -40 to 50 °C.
 
     Returns
@@ -84,17 +86,17 @@ def saturation_vapour_pressure(temperature: Array) -> Array:
 def specific_humidity(relative_humidity: Array, temperature: Array, pressure: Array) -> Array:
     """Return specific humidity.
 
-    Daily means give a little more than the daily mean: where the moisture of the air stays the same
-    while the temperature goes up and down by 6 K, 4 %, since saturation is not linear. (NLDAS-2 is
-    5 % below what five stations near its cells give by this, r 0.98.)
+    From daily means the result is slightly above the daily mean, since saturation is not linear: by
+    4 % with constant moisture and a temperature that varies by ±6 K. (NLDAS-2 is 5 % below the
+    result at five stations near its cells, r 0.98.)
 
     Parameters
     ----------
-    relative_humidity : ndarray
+    relative_humidity
         Percent, over water.
-    temperature : ndarray
+    temperature
         K.
-    pressure : ndarray
+    pressure
         Pa.
 
     Returns
@@ -104,9 +106,8 @@ def specific_humidity(relative_humidity: Array, temperature: Array, pressure: Ar
 
     References
     ----------
-    Vapour pressure is a share of the pressure as the moles of water are of all moles (Dalton);
-    with their masses, q = 0.622 e / (p - 0.378 e), as in Bolton 1980, Mon. Wea. Rev. 108,
-    1046-1053.
+    Dalton's law with the molar masses of water and dry air, q = 0.622 e / (p - 0.378 e), as in
+    Bolton 1980, Mon. Wea. Rev. 108, 1046-1053.
     """
     vapour = relative_humidity / 100 * saturation_vapour_pressure(temperature)
     return _WATER_TO_AIR * vapour / (pressure - (1 - _WATER_TO_AIR) * vapour)

@@ -1,4 +1,6 @@
-"""All that a recipe may learn from, in one folder of real data."""
+"""The training data of all recipes, read from one folder."""
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -20,7 +22,7 @@ from msm.training.metrics import within
 from msm.training.protocol import protocol
 
 STATIONS = "uscrn"
-"""Where the stations lie in the folder of real data."""
+"""Subfolder of the stations in the folder of training data."""
 
 DESCRIPTIONS = {
     "ground": "soil moisture and weather of the U.S. Climate Reference Network (NOAA), 5 cm",
@@ -28,12 +30,12 @@ DESCRIPTIONS = {
 }
 
 RETRIEVAL_WINDOW_DAYS = 8
-"""Days back from the newest admissible one that a retrieval is looked for: SMAP's repeat cycle."""
+"""Days searched for a retrieval, from the newest admissible one back: SMAP's repeat cycle."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Stations and satellite cells, and the hash of the files they were read from."""
+    """Stations and satellite cells, and the SHA-256 of their files."""
 
     ground: Stations
     satellite: Samples
@@ -41,39 +43,38 @@ class Data:
 
 
 def read_data(folder: Path) -> Data:
-    """Read a folder of real data.
+    """Read a folder of training data.
 
     Raises
     ------
     SamplesError, UscrnError
-        If a file is missing or not what it should be.
+        If a file is missing or invalid.
     """
     folder = Path(folder)
     ground, _ = read_stations(folder / STATIONS)
-    satellite = with_past(read_pixels(folder))
-    ground = with_map(ground, satellite)
+    satellite = add_retrieval_statistics(read_pixels(folder))
+    ground = add_map_statics(ground, satellite)
     files = [folder / STATIONS / DAILY_TABLE, folder / STATIONS / STATION_TABLE, folder / FILE]
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return Data(ground, satellite, whole.hexdigest())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return Data(ground, satellite, digest.hexdigest())
 
 
-def with_past(cells: Samples) -> Samples:
-    """Give cells what their retrievals of the training year say of them.
+def add_retrieval_statistics(cells: Samples) -> Samples:
+    """Add statistics of each cell's retrievals in the training year.
 
-    That is their mean and standard deviation, and among the forcing what a regression learns from
-    them (`local`). The year is the protocol's: what it was like is known before any
-    day that is tested.
+    These are the mean and the standard deviation, as statics, and the prediction of a regression
+    (`local`), as forcing. The training year of the protocol precedes all days that are tested.
     """
     year = protocol().satellite
-    learned = within(cells.days, year.train_first, year.train_last)
-    past = cells.target[:, learned].astype(np.float64)
-    there = np.isfinite(past)
-    n = np.where(there.any(axis=1), there.sum(axis=1), np.nan)
-    mean = np.where(there, past, 0).sum(axis=1) / n
-    square = np.where(there, (past - mean[:, None]) ** 2, 0).sum(axis=1) / n
+    in_year = within(cells.days, year.train_first, year.train_last)
+    past = cells.target[:, in_year].astype(np.float64)
+    known = np.isfinite(past)
+    n = np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    mean = np.where(known, past, 0).sum(axis=1) / n
+    square = np.where(known, (past - mean[:, None]) ** 2, 0).sum(axis=1) / n
     own = {"retrieval_mean": mean, "retrieval_std": np.sqrt(square)}
     statics = {name: values.astype(np.float32) for name, values in own.items()}
     local = local_retrieval(cells, year.train_first, year.train_last)
@@ -84,10 +85,10 @@ def with_past(cells: Samples) -> Samples:
     )
 
 
-def with_map(stations: Stations, cells: Samples) -> Stations:
-    """Give stations the static attributes of the nearest cell that has them.
+def add_map_statics(stations: Stations, cells: Samples) -> Stations:
+    """Add to each station the static attributes of the nearest cell that has them.
 
-    These are what a map says, as in the product, beside what was measured on the spot.
+    As in the product, these come from maps; attributes measured at the station stay.
     """
     lon, lat, cell_lon, cell_lat = np.broadcast_arrays(
         stations.lon[:, None], stations.lat[:, None], cells.lon, cells.lat
@@ -103,29 +104,29 @@ def with_map(stations: Stations, cells: Samples) -> Stations:
 S = TypeVar("S", bound=Samples)
 
 
-def prepared(
+def select_inputs(
     samples: S,
     forcing: Sequence[str],
     statics: Sequence[str],
     optional: Collection[str],
     retrieval_lag_days: int | None,
 ) -> S:
-    """Give samples the inputs of a network: what they lack is missing, where it may be.
+    """Return samples with exactly the inputs of a network; optional ones may be missing (NaN).
 
     Parameters
     ----------
-    samples : Samples
-    forcing, statics : sequence of str
-        Canonical names of what the network takes.
-    optional : collection of str
-        Those that may be missing.
-    retrieval_lag_days : int or None
-        Least age of the retrievals among the inputs; those are the samples' own targets.
+    samples
+    forcing, statics
+        Canonical names of the inputs of the network.
+    optional
+        Names of those that may be missing.
+    retrieval_lag_days
+        Minimum age of the retrievals among the inputs, which are the targets of the samples.
 
     Raises
     ------
     SamplesError
-        If the samples lack an input that may not be missing.
+        If the samples have no input that is not optional.
     """
     shape = samples.target.shape
     known = dict(samples.forcing)
@@ -135,8 +136,8 @@ def prepared(
     for name in (*forcing, *statics):
         if name not in known and name not in samples.statics and name not in optional:
             raise SamplesError(
-                f"the samples have no {name}, which the network takes: let it be optional, or use"
-                " samples that have it"
+                f"The samples have no {name}, which the network needs: make it optional, or use"
+                " samples that have it."
             )
     missing = np.float32(np.nan)
     return replace(

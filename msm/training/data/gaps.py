@@ -1,43 +1,45 @@
-"""Gaps in the weather of stations, and what they are filled with."""
+"""Filling of gaps in the weather of stations."""
+
+from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 BRIDGED_DAYS = 3
-"""Longest gap that is filled from the days on its two sides."""
+"""Longest gap that is interpolated between its neighbours."""
 
 SEASONAL_DAYS = 30
-"""Longest gap that the mean of the season fills without harm to the memory of the soil."""
+"""Longest gap after which the modelled soil moisture is still usable, filled by climatology."""
 
 SMOOTHING_DAYS = 31
-"""Days of the year, half before and half after, that the mean of the season is taken over."""
+"""Width of the centred window of the seasonal mean, days of the year."""
 
 
 def fill_gaps(
-    values: Floats, days: npt.NDArray[np.datetime64], bridge: bool
+    values: Floats, days: NDArray[np.datetime64], bridge: bool
 ) -> tuple[Floats, dict[str, Mask]]:
-    """Fill what was not measured.
+    """Fill missing values.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (n_station, n_day)
-        NaN in the gaps; at least one value of each station.
-    days : ndarray of datetime64[D], shape (n_day,)
-        Consecutive.
-    bridge : bool
-        Whether gaps of up to `BRIDGED_DAYS` are filled on a straight line between their
-        neighbours. Precipitation is not: of gaps of three days cut into the USCRN, the mean of
-        the season gave the totals back to 14 mm (root mean square), neighbours to 20 mm and
-        nothing at all to 17 mm, and nothing would take from the soil all that fell.
+    values
+        Shape (n_station, n_day). NaN in the gaps; at least one value of each station.
+    days
+        Shape (n_day,). Consecutive.
+    bridge
+        Whether gaps of up to `BRIDGED_DAYS` are filled on a straight line between their neighbours.
+        Precipitation is not: of gaps of three days cut into the USCRN, the mean of the season gave
+        the totals back to 14 mm (root mean square), neighbours to 20 mm and nothing at all to 17
+        mm, and nothing would take from the soil all that fell.
 
     Returns
     -------
     filled : ndarray of float32, shape (n_station, n_day)
     gaps : dict of str to ndarray of bool, shape (n_station, n_day)
-        What was filled by the rules ``interpolated``, ``climatology`` and ``long gap``.
+        Days that were filled by the rules ``interpolated``, ``climatology`` and ``long gap``.
     """
     missing = np.isnan(values)
     filled = np.where(missing, season_means(values, days), values)
@@ -57,13 +59,15 @@ def fill_gaps(
     return filled, gaps
 
 
-def season_means(values: Floats, days: npt.NDArray[np.datetime64]) -> Floats:
+def season_means(values: Floats, days: NDArray[np.datetime64]) -> Floats:
     """Return each station's own mean of the season, over all its years.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (n_station, n_day)
-    days : ndarray of datetime64[D], shape (n_day,)
+    values
+        Shape (n_station, n_day).
+    days
+        Shape (n_day,).
 
     Returns
     -------

@@ -1,15 +1,17 @@
 """The 412 satellite cells over CONUS (CONUSv4f1) in canonical names and units."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from msm.products.smap_l3 import VALID_RANGE
 from msm.training.data.samples import Samples, SamplesError
 
 FILE = "conus_pixels/conus_v4f1.nc"
-"""Where the cells lie in the folder of real data."""
+"""File of the cells in the folder of training data."""
 
 DESCRIPTION = (
     "SMAP L3 36 km soil moisture, 6 am pass, at every fourth 36 km cell over CONUS in each"
@@ -35,7 +37,7 @@ _STATICS = {
 }
 
 TARGET_RANGE = VALID_RANGE
-"""A target outside it is not used, m3 m-3."""
+"""Range of usable targets, m3 m-3."""
 
 
 def read_pixels(data: Path) -> Samples:
@@ -46,8 +48,8 @@ def read_pixels(data: Path) -> Samples:
 
     Parameters
     ----------
-    data : Path
-        Folder of real data.
+    data
+        Folder of training data.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def read_pixels(data: Path) -> Samples:
 
     path = Path(data) / FILE
     if not path.is_file():
-        raise SamplesError(f"training data {path} not found: give the folder that holds {FILE}")
+        raise SamplesError(f"Training data {path} not found: give the folder that contains {FILE}.")
     with xr.open_dataset(path) as file:
         lat, lon = file["latitude"].to_numpy(), file["longitude"].to_numpy()
         days = file["time"].to_numpy().astype("datetime64[D]")
@@ -66,15 +68,15 @@ def read_pixels(data: Path) -> Samples:
         statics = _scaled(file, _STATICS)
         target = file["smap_soil_moisture_am"].to_numpy().astype(np.float32)
     if (np.diff(days) != np.timedelta64(1, "D")).any():
-        raise SamplesError(f"the days of {path} are not consecutive: get the file again")
+        raise SamplesError(f"The days of {path} are not consecutive: download the file again.")
     for name, values in forcing.items():
         if not np.isfinite(values).all():
-            raise SamplesError(f"{name} in {path} has gaps: get the file again")
+            raise SamplesError(f"{name} in {path} has gaps: download the file again.")
     target[~((target >= TARGET_RANGE[0]) & (target <= TARGET_RANGE[1]))] = np.nan
     return Samples(lat=lat, lon=lon, days=days, forcing=forcing, statics=statics, target=target)
 
 
-def _scaled(file, names: dict[str, tuple[str, float]]) -> dict[str, npt.NDArray[np.float32]]:  # type: ignore[no-untyped-def]
+def _scaled(file, names: dict[str, tuple[str, float]]) -> dict[str, NDArray[np.float32]]:  # type: ignore[no-untyped-def]
     return {
         name: file[source].to_numpy().astype(np.float32) * np.float32(factor)
         for name, (source, factor) in names.items()

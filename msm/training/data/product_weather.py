@@ -1,4 +1,6 @@
-"""Samples with the weather and the statics that the product itself is made from."""
+"""Samples with the weather and statics of the product in place of the stations' own."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,24 +18,23 @@ from msm.training.data.stations import Stations
 def stored_samples(
     stations: Stations, domain: Domain, forcing: Path, statics: Path, first: date, last: date
 ) -> Stations:
-    """Give stations what msm has stored of the cells that they stand in, in place of their own.
+    """Replace the weather and statics of stations by the stored fields of their cells.
 
-    The samples have the schema of the stations' own, so that they can be learned from or scored
-    alike. Days are UTC days of the weather, and local standard days of the soil moisture: over
-    CONUS these begin five to eight hours later.
+    Training and evaluation take the result like the stations' own samples. Weather is of UTC days,
+    soil moisture of local standard days, which over CONUS begin five to eight hours later.
 
     Parameters
     ----------
-    stations : Stations
-        What was measured on the spot stays: the target, and the measured soil.
-    domain : Domain
-        Cells of the stored fields. A station that stands in none of them is left out.
-    forcing : Path
-        Folder of the domain's stored forcing, with ``<year>/<yyyymmdd>.nc``.
-    statics : Path
-        File of its statics.
-    first, last : date
-        Days, both included.
+    stations
+        Their target and measured soil stay.
+    domain
+        Domain of the stored fields. Stations outside its cells are left out.
+    forcing
+        Folder of the domain's forcing, ``<year>/<yyyymmdd>.nc``.
+    statics
+        File of the domain's statics.
+    first, last
+        First and last day, both included.
 
     Returns
     -------
@@ -42,12 +43,12 @@ def stored_samples(
     Raises
     ------
     SamplesError
-        If a day is not stored, or no station stands in the domain.
+        If a day is not stored, or no station lies in the domain.
     """
     place, inside = _cells_of(stations, domain)
     if not inside.any():
         raise SamplesError(
-            f"no station stands in a cell of {domain.name}: give stations of it, or another domain"
+            f"No station lies in a cell of {domain.name}: use stations within it or another domain."
         )
     found = stations.at(inside).between(first, last)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -56,13 +57,13 @@ def stored_samples(
         path = forcing / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
         if not path.exists():
             raise SamplesError(
-                f"the forcing of {day} is not stored for {domain.name}:"
-                f" run msm fetch {first} {last}"
+                f"The forcing of {day} is not stored for {domain.name}:"
+                f" run msm fetch {first} {last}."
             )
         for name, values in cell_fields.read(path, domain).fields.items():
             series.setdefault(name, []).append(values[place])
     if not statics.exists():
-        raise SamplesError(f"the statics of {domain.name} are not stored: run msm fetch for a day")
+        raise SamplesError(f"The statics of {domain.name} are not stored: run msm fetch for a day.")
     fixed = {
         name: values[place] for name, values in cell_fields.read(statics, domain).fields.items()
     }
@@ -87,11 +88,11 @@ def stored_days(forcing: Path) -> tuple[date, date]:
     """
     days = sorted(path.stem for path in forcing.glob("[0-9][0-9][0-9][0-9]/[0-9]*.nc"))
     if not days:
-        raise SamplesError(f"no forcing is stored in {forcing}: run msm fetch for the days wanted")
+        raise SamplesError(f"No forcing is stored in {forcing}: run msm fetch for these days.")
     return date.fromisoformat(days[0]), date.fromisoformat(days[-1])
 
 
 def _cells_of(stations: Stations, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell of each station that stands in one, and which do."""
+    """Return the cells of the stations inside the domain, and the mask of these stations."""
     cell = domain.numbers()[M09.rowcol(stations.lat, stations.lon)]
     return cell[cell >= 0], cell >= 0

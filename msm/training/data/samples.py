@@ -1,22 +1,24 @@
-"""Samples: places with daily weather, static attributes and soil moisture to learn from."""
+"""Samples: places with daily weather, static attributes and measured soil moisture."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from msm.errors import MsmError
 from msm.training.metrics import within
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Selection = Mask | npt.NDArray[np.intp] | slice
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Selection = Mask | NDArray[np.intp] | slice
 
 
 class SamplesError(MsmError):
-    """Training data are not there or not what they should be."""
+    """Training data are missing or invalid."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,21 +27,21 @@ class Samples:
 
     Attributes
     ----------
-    lat, lon : ndarray of float64, shape (n_cell,)
-        Degrees.
-    days : ndarray of datetime64[D], shape (n_day,)
-        Consecutive.
-    forcing : dict of str to ndarray of float32, shape (n_cell, n_day)
-        Canonical units; NaN where an input that may be missing is.
-    statics : dict of str to ndarray of float32, shape (n_cell,)
-        Canonical units; NaN where it is not known.
-    target : ndarray of float32, shape (n_cell, n_day)
-        Soil moisture, m3 m-3; NaN where there is none to be used.
+    lat, lon
+        Shape (n_cell,). Degrees.
+    days
+        Shape (n_day,). Consecutive.
+    forcing
+        Shape (n_cell, n_day). Canonical units; NaN where an optional input is missing.
+    statics
+        Shape (n_cell,). Canonical units; NaN where an attribute is unknown.
+    target
+        Shape (n_cell, n_day). Soil moisture, m3 m-3; NaN where there is no usable value.
     """
 
-    lat: npt.NDArray[np.float64]
-    lon: npt.NDArray[np.float64]
-    days: npt.NDArray[np.datetime64]
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
+    days: NDArray[np.datetime64]
     forcing: dict[str, Floats]
     statics: dict[str, Floats]
     target: Floats
@@ -55,17 +57,17 @@ class Samples:
         Raises
         ------
         SamplesError
-            If the record does not hold all of them.
+            If the record does not contain all of them.
         """
         span = within(self.days, first, last)
         if span.sum() != (last - first).days + 1:
             raise SamplesError(
-                f"the record holds {self.days[0]}..{self.days[-1]}, not all of {first}..{last}:"
-                " choose days inside it"
+                f"The record contains {self.days[0]}..{self.days[-1]}, not all of {first}..{last}:"
+                " choose days within it."
             )
         return self._take(slice(None), span)
 
-    def at(self, places: Mask | npt.NDArray[np.intp]) -> Self:
+    def at(self, places: Mask | NDArray[np.intp]) -> Self:
         """Return a selection of the places, by mask or by index."""
         return self._take(places, slice(None))
 

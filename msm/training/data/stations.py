@@ -1,4 +1,6 @@
-"""Stations with their own weather as samples in canonical names and units, quality-controlled."""
+"""Quality-controlled samples of stations with their own weather, in canonical units."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from pyproj import Geod
 
 from msm.training.data.conversions import kelvin, mean_flux, specific_humidity, standard_pressure
@@ -32,10 +34,10 @@ RULES = {
     "target in long gap": "targets during a long gap in some forcing",
     "target after long gap": "targets in the 60 days after one",
 }
-"""What each entry of a report counts, in the order in which the rules are applied.
+"""The rules of the quality control in the order of their application, and what each counts.
 
-Values of a station and day, where it does not say stations. A value that several rules would remove
-is counted by the first.
+Counts are of daily values unless the text says stations. A value that meets several rules counts
+for the first.
 """
 
 RANGES = {
@@ -49,7 +51,7 @@ RANGES = {
     "soil_moisture_5cm": ("soil moisture range", 0.001, 0.6),
     **{f"soil_moisture_{depth}cm": ("deeper range", 0.001, 0.6) for depth in (10, 20, 50)},
 }
-"""Rule, lowest and highest daily value by the name in the record."""
+"""Rule, lowest and highest daily value, by the name in the record."""
 
 UNITS = {
     "precipitation_mm": (0.01, 500.0, "give mm of the day, mm s-1 times 86400"),
@@ -59,24 +61,24 @@ UNITS = {
     "solar_mj_m2": (0.0, 42.0, "give MJ m-2 of the day, W m-2 times 0.0864"),
     "soil_moisture_5cm": (0.0, 1.0, "give m3 m-3, percent divided by 100"),
 }
-"""Where the median of a station lies (of its wet days for precipitation), and the remedy if not."""
+"""Range of a station's median (of wet days for precipitation), and the remedy outside of it."""
 
 RECOVERY_DAYS = 60
-"""Days after a longer gap until the topsoil has forgotten the weather that nobody measured."""
+"""Days after a long gap until the topsoil no longer depends on the unmeasured weather."""
 
 AUXILIARY = ("soil_moisture_10cm", "soil_moisture_20cm", "soil_moisture_50cm", "soil_temp_5cm_c")
-"""What else a station measures of the soil, by its name in the record, where it does."""
+"""Further soil measurements of some stations, by the name in the record."""
 
 SAME_SOIL_METRES = 50e3
-"""Farther apart no two stations measure one soil to a tenth of a percent."""
+"""Stations farther apart do not have the same soil to a tenth of a percent."""
 
 PLACEHOLDERS = (
     *((0.421, 0.200), (0.430, 0.175), (0.217, 0.235), (0.221, 0.500)),
     *((0.283, 0.040), (0.639, 0.055), (0.946, 0.040)),
 )
-"""Sand and clay that stations all over the USCRN share, which were not measured at each of them.
+"""Sand and clay that distant USCRN stations share: they are placeholders, not measurements.
 
-They are listed beside the rule that finds them since a table may hold only one of the stations.
+The list is needed besides the rule that detects them: a table may contain only one such station.
 """
 
 
@@ -84,25 +86,26 @@ They are listed beside the rule that finds them since a table may hold only one 
 class Stations(Samples):
     """Stations with their own weather.
 
-    Days run from midnight to midnight of a station's local standard time. They are not shifted to
-    UTC days, as no daily value can be.
+    Days run from midnight to midnight of a station's local standard time; daily values cannot be
+    shifted to UTC days.
 
     Attributes
     ----------
-    wban, names, state : ndarray of str, shape (n_cell,)
-    elevation : ndarray of float64, shape (n_cell,)
-        m above sea level.
-    observed : ndarray of bool, shape (n_cell, n_day)
-        Where all forcing was measured; elsewhere some of it is filled.
-    auxiliary : dict of str to ndarray of float32, shape (n_cell, n_day)
-        Those of `AUXILIARY` that were measured, as recorded; NaN where they are not, or the soil is
-        frozen.
+    wban, names, state
+        Shape (n_cell,).
+    elevation
+        Shape (n_cell,). m above sea level.
+    observed
+        Shape (n_cell, n_day). True where all forcing was measured; elsewhere some of it is filled.
+    auxiliary
+        Shape (n_cell, n_day). Those of `AUXILIARY` that were measured, as recorded; NaN where they
+        are not, or the soil is frozen.
     """
 
-    wban: npt.NDArray[np.str_]
-    names: npt.NDArray[np.str_]
-    state: npt.NDArray[np.str_]
-    elevation: npt.NDArray[np.float64]
+    wban: NDArray[np.str_]
+    names: NDArray[np.str_]
+    state: NDArray[np.str_]
+    elevation: NDArray[np.float64]
     observed: Mask
     auxiliary: dict[str, Floats] = field(default_factory=dict)
 
@@ -119,36 +122,36 @@ class Stations(Samples):
 
 
 def read_stations(folder: Path) -> tuple[Stations, dict[str, int]]:
-    """Read the tables of a folder (see `uscrn.read_tables`) and make samples of them.
+    """Read the tables of a folder (see `uscrn.read_tables`) as samples.
 
     Returns
     -------
     Stations
     dict of str to int
-        How much fell to each of `RULES`.
+        Count for each of `RULES`.
     """
     return make_samples(read_tables(folder))
 
 
 def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
-    """Make samples of what stations measured.
+    """Convert station measurements to samples.
 
     Parameters
     ----------
-    record : DailyRecord
+    record
 
     Returns
     -------
     Stations
-        In the order of the record. A station without elevation, from which humidity follows, or
-        without any value of a forcing is left out.
+        In the order of the record. Stations without an elevation, which humidity requires, or
+        without any value of some forcing are left out.
     dict of str to int
-        How much fell to each of `RULES`.
+        Count for each of `RULES`.
 
     Raises
     ------
     SamplesError
-        If values cannot be in the unit that their name states, or no station is left.
+        If values are not in the unit of their name, or no station remains.
     """
     check_units(record)
     report = Counter(dict.fromkeys(RULES, 0))
@@ -163,14 +166,14 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
     report["station left out"] = int((~kept).sum())
     if not kept.any():
         raise SamplesError(
-            "no station has an elevation and values of all forcing: give elevation_m in"
-            " stations.csv and the quantities in daily.parquet"
+            "No station has an elevation and values of all forcing: give elevation_m in"
+            " stations.csv and the quantities in daily.parquet."
         )
     statics = _statics(record.stations, report)
     observed = np.all([np.isfinite(found[kept]) for found in forcing.values()], axis=0)
     unknown = np.zeros(observed.shape, bool)
     for name, found in forcing.items():
-        # What fell on the two sides of a gap in rain says nothing of what fell in it.
+        # Rain before and after a gap does not determine the rain within it.
         forcing[name], gaps = fill_gaps(found[kept], record.days, bridge=name != "precipitation")
         report.update({rule: int(days.sum()) for rule, days in gaps.items()})
         unknown |= gaps["long gap"]
@@ -194,30 +197,30 @@ def make_samples(record: DailyRecord) -> tuple[Stations, dict[str, int]]:
 
 
 def check_units(record: DailyRecord) -> None:
-    """Refuse values that cannot be in the unit that the name of their column states.
+    """Refuse values that are not in the unit of their column's name.
 
     Raises
     ------
     SamplesError
-        Naming the column, the station and the remedy.
+        With the column, the station and the remedy.
     """
     for name, (lowest, highest, remedy) in UNITS.items():
         if name not in record.values:
             continue
         for station, row in zip(record.stations, record.values[name], strict=True):
             known = row[row > 0] if name == "precipitation_mm" else row[np.isfinite(row)]
-            # The median, which the faults that the rules remove do not move.
+            # The median is robust to the faulty values that the rules remove.
             if known.size and not lowest <= (median := np.median(known)) <= highest:
                 raise SamplesError(
                     f"{name} of station {station.name} has a median of {median:.3g}, which is not"
-                    f" of its unit: {remedy}"
+                    f" in its unit: {remedy}."
                 )
 
 
 def shared_soils(stations: Sequence[Station]) -> Mask:
-    """Find the stations whose soil is, to a tenth of a percent, that of one far away.
+    """Return whether each station has, to a tenth of a percent, the soil of a distant one.
 
-    Silt is the rest of sand and clay, so the two are compared for all three.
+    Silt is the remainder of sand and clay, so these two determine all three.
     """
     sand, clay = (_each(stations, name).round(3) for name in ("sand", "clay"))
     lat, lon = (_each(stations, name) for name in ("lat", "lon"))
@@ -229,7 +232,7 @@ def shared_soils(stations: Sequence[Station]) -> Mask:
 
 
 def _forcing(record: DailyRecord, values: dict[str, Floats]) -> dict[str, Floats]:
-    """Return the forcing in canonical units, with its gaps; no humidity without an elevation."""
+    """Return the forcing in canonical units with its gaps; no humidity without an elevation."""
     temperature = kelvin(values["t_avg_c"])
     pressure = standard_pressure(_each(record.stations, "elevation"))[:, None]
     humidity = specific_humidity(values["rh_avg_percent"], temperature, pressure)
@@ -242,7 +245,7 @@ def _forcing(record: DailyRecord, values: dict[str, Floats]) -> dict[str, Floats
 
 
 def _statics(stations: Sequence[Station], report: Counter[str]) -> dict[str, Floats]:
-    """Return the soil of all stations, NaN where it was not measured there."""
+    """Return the soil of all stations, NaN where it was not measured."""
     listed = [(round(place.sand, 3), round(place.clay, 3)) in PLACEHOLDERS for place in stations]
     placeholder = shared_soils(stations) | listed
     report["placeholder soil"] = int(placeholder.sum())
@@ -253,10 +256,10 @@ def _statics(stations: Sequence[Station], report: Counter[str]) -> dict[str, Flo
 
 
 def _targets(values: dict[str, Floats], unknown: Mask, report: Counter[str]) -> Floats:
-    """Return the soil moisture of the days on which it is a measurement and its past is known.
+    """Return the soil moisture of days with a valid measurement and known antecedent weather.
 
-    The dielectric sensors do not see ice. Where only one of the two temperatures is there, it
-    decides alone; where none is, the day may have been frozen.
+    Dielectric sensors do not detect ice. If only one of the air and soil temperatures is known, it
+    decides; if neither is, the day may have been frozen.
     """
     target, air = values["soil_moisture_5cm"], values["t_avg_c"]
     soil = values.get("soil_temp_5cm_c", np.full_like(air, np.nan))
@@ -270,23 +273,23 @@ def _targets(values: dict[str, Floats], unknown: Mask, report: Counter[str]) -> 
 
 
 def _auxiliary(values: dict[str, Floats]) -> dict[str, Floats]:
-    """Return the further measurements of soil that is not frozen."""
-    there = [name for name in AUXILIARY if name in values]
-    return {name: np.where(_frozen(values), np.float32(np.nan), values[name]) for name in there}
+    """Return the auxiliary measurements of unfrozen soil."""
+    measured = [name for name in AUXILIARY if name in values]
+    return {name: np.where(_frozen(values), np.float32(np.nan), values[name]) for name in measured}
 
 
 def _frozen(values: dict[str, Floats]) -> Mask:
-    """Return where the air or the soil is known to be below 0 °C."""
+    """Return whether the air or the soil is known to be below 0 °C."""
     frozen: Mask = values["t_avg_c"] < 0
     return frozen | (values["soil_temp_5cm_c"] < 0) if "soil_temp_5cm_c" in values else frozen
 
 
 def _remove(values: Floats, where: Mask, rule: str, report: Counter[str]) -> Floats:
-    """Return the values without those that a rule refuses, and count these."""
+    """Return the values with NaN where a rule removes them, and count these."""
     report[rule] += int((where & ~np.isnan(values)).sum())
     return np.where(where, np.float32(np.nan), values)
 
 
-def _each(stations: Sequence[Station], name: str) -> npt.NDArray[Any]:
+def _each(stations: Sequence[Station], name: str) -> NDArray[Any]:
     """Return an attribute of each station."""
     return np.array([getattr(station, name) for station in stations])

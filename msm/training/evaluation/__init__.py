@@ -1,1 +1,1 @@
-"""Accuracy where a network has not learned."""
+"""Accuracy at places and times that were not used for training."""

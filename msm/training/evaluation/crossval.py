@@ -1,4 +1,6 @@
-"""Cross-validate a recipe: fit it without a part of the places, and score it there."""
+"""Cross-validation of a recipe: fits without a part of the places or days, scored there."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from msm.atomic_files import replacing
 from msm.model import level
@@ -20,45 +22,46 @@ from msm.training.data.samples import Samples
 from msm.training.data.stations import Stations
 from msm.training.evaluation import scores
 from msm.training.evaluation.scores import evaluation
-from msm.training.fitting import calibration, predict_stations
+from msm.training.fitting import calibration
+from msm.training.fitting import predict_stations as predict_stations_module
 from msm.training.fitting.ensemble import plan
 from msm.training.fitting.fits import CODE as CODE_OF_FITS
 from msm.training.fitting.fits import fit_all
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.fitting.recipe import RecipeError, WrittenRecipe
 from msm.training.metrics import Days, within
-from msm.training.protocol import deal, protocol, region_of
+from msm.training.protocol import partition, protocol, region_of
 from msm.training.split import Split
 
-CODE = (*CODE_OF_FITS, level, calibration, predict_stations, metrics, scores)
-"""Modules that a result depends on."""
+CODE = (*CODE_OF_FITS, level, calibration, predict_stations_module, metrics, scores)
+"""Modules whose code determines a result."""
 
-Floats = npt.NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One fit of a cross-validation: what it may learn from, and where it is tested."""
+    """One fit of a cross-validation: its training data, and the places where it is tested."""
 
     name: str
     ground: Stations
     satellite: Samples
-    held_out: npt.NDArray[np.bool_]
-    """Which of the tested places are predicted by this fit."""
+    held_out: NDArray[np.bool_]
+    """Mask of the tested places that this fit predicts."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What is said of places or days that nothing was learned from, and the truth there.
+    """Predictions at places or days that were not used for training, and the truth.
 
     The last three have the shape (n_site, n_day); m3 m-3, NaN where there is none.
     """
 
     names: tuple[str, ...]
     part: tuple[str, ...]
-    """Name of the part that each site was held out in."""
-    lat: npt.NDArray[np.float64]
-    lon: npt.NDArray[np.float64]
+    """Name of the part in which each site was held out."""
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
     """Degrees, shape (n_site,)."""
     days: Days
     truth: Floats
@@ -66,16 +69,16 @@ class Predicted:
     uncertainty: Floats
     """Standard deviation of the error of `soil_moisture`."""
 
-    def at(self, sites: npt.NDArray[np.bool_]) -> Self:
+    def at(self, sites: NDArray[np.bool_]) -> Self:
         """Return a selection of the sites, by mask."""
 
-        def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
+        def selected(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(np.array(values, str)[sites].tolist())
 
         return replace(
             self,
-            names=chosen(self.names),
-            part=chosen(self.part),
+            names=selected(self.names),
+            part=selected(self.part),
             lat=self.lat[sites],
             lon=self.lon[sites],
             truth=self.truth[sites],
@@ -87,37 +90,37 @@ class Predicted:
 def crossval(
     recipe: WrittenRecipe, data: Data, split: Split, folder: Path, workers: int | None = None
 ) -> tuple[Predicted, dict[str, Any]]:
-    """Fit a recipe on all parts of a split and score it where it has not learned.
+    """Fit a recipe for each part of a split and score it at the held-out places or days.
 
     Parameters
     ----------
-    recipe : WrittenRecipe
-    data : Data
-    split : Split
-    folder : Path
-        Where finished fits lie; those that are there are not done again.
-    workers : int, optional
-        Processes; as many as there are processors if not given.
+    recipe
+    data
+    split
+    folder
+        Folder of finished fits, which are not repeated.
+    workers
+        Number of processes; the number of processors if not given.
 
     Returns
     -------
     Predicted
         On all days of the scoring period.
     dict
-        The evaluation of `scores.evaluation`, the medians without the stations that
-        the protocol lists as jumping, each part's calibration, and the hashes of recipe, data and
-        code; ready for JSON.
+        The result of `scores.evaluation`, the medians without the level jumpers of the protocol,
+        the calibration of each part, and the hashes of recipe, data and code; can be written as
+        JSON.
 
     Raises
     ------
     RecipeError
-        If the recipe learns from what the split tests, or gives nothing that it could be tested on.
+        If the recipe is trained on the test period of the split, or does not predict its target.
     """
-    tested, fitted = tested_places(data, split), checkpoints(recipe, data, split, folder, workers)
+    tested, fitted = tested_places(data, split), fit_parts(recipe, data, split, folder, workers)
     soil_moisture, uncertainty = (np.full(tested.target.shape, np.nan, np.float32) for _ in "12")
     calibration = {}
     for part, checkpoint in fitted:
-        found = hindcast(checkpoint, tested.at(part.held_out))
+        found = predict_stations(checkpoint, tested.at(part.held_out))
         soil_moisture[part.held_out] = found.soil_moisture
         uncertainty[part.held_out] = found.uncertainty
         factors = checkpoint.card.uncertainty
@@ -137,11 +140,11 @@ def crossval(
     }
 
 
-def checkpoints(
+def fit_parts(
     recipe: WrittenRecipe, data: Data, split: Split, folder: Path, workers: int | None = None
 ) -> list[tuple[Part, Checkpoint]]:
-    """Fit a recipe on all parts of a split; parameters and errors as for `crossval`."""
-    _refuse_what_is_tested(recipe, split)
+    """Fit a recipe for each part of a split; parameters and errors as for `crossval`."""
+    _refuse_test_period(recipe, split)
     held_out = list(parts(data, split))
     plans = [plan(recipe, part.ground, part.satellite, data.sha256) for part in held_out]
     weights = iter(fit_all([job for each in plans for job in each.jobs], folder, workers))
@@ -152,19 +155,19 @@ def checkpoints(
 
 
 def score(predicted: Predicted, split: Split) -> dict[str, Any]:
-    """Evaluate a prediction of a split by the protocol, with and without the level jumpers."""
+    """Evaluate the predictions of a split by the protocol, with and without level jumpers."""
     min_days = 1 if split == Split.satellite else protocol().scoring.min_days
-    whole = evaluated(predicted, min_days)
+    whole = evaluate_sites(predicted, min_days)
     part_of = dict(zip(predicted.names, predicted.part, strict=True))
     for site in whole["sites"]:
         site["part"] = part_of[site["name"]]
     steady = ~np.isin(predicted.names, protocol().level_jumpers.stations)
-    without_jumpers = evaluated(predicted.at(steady), min_days)["median"]
+    without_jumpers = evaluate_sites(predicted.at(steady), min_days)["median"]
     return {"split": split.value} | whole | {"median_without_jumpers": without_jumpers}
 
 
-def evaluated(sites: Predicted, min_days: int) -> dict[str, Any]:
-    """Evaluate a prediction where a site has so many days; see `scores.evaluation`."""
+def evaluate_sites(sites: Predicted, min_days: int) -> dict[str, Any]:
+    """Evaluate the sites with at least `min_days` days; see `scores.evaluation`."""
     return evaluation(
         sites.names,
         sites.soil_moisture,
@@ -176,13 +179,24 @@ def evaluated(sites: Predicted, min_days: int) -> dict[str, Any]:
     )
 
 
+def below_headline(result: dict[str, Any]) -> str | None:
+    """Return why the medians of a result are not a headline figure, None if they are."""
+    n_sites, min_sites = result["n_sites"], protocol().scoring.min_sites
+    if n_sites >= min_sites:
+        return None
+    return (
+        f"The medians over {n_sites} sites are not comparable with the published accuracy: the"
+        f" protocol requires {min_sites} sites."
+    )
+
+
 def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:
-    """Keep a cross-validation as ``<recipe>-<split>.json``, its predictions beside it (``.npz``).
+    """Write a cross-validation as ``<recipe>-<split>.json`` and its predictions as ``.npz``.
 
     Returns
     -------
     Path
-        Of the JSON file.
+        The JSON file.
     """
     path = folder / f"{result['recipe']}-{result['split']}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,7 +208,7 @@ def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:
 
 
 def load(path: Path) -> tuple[Predicted, dict[str, Any]]:
-    """Read what `save` kept, by the path of the JSON file."""
+    """Read what `save` wrote, by the path of the JSON file."""
     with np.load(path.with_suffix(".npz")) as file:
         arrays = {name: file[name] for name in file.files}
     names, part = (tuple(arrays.pop(key).tolist()) for key in ("names", "part"))
@@ -202,7 +216,7 @@ def load(path: Path) -> tuple[Predicted, dict[str, Any]]:
 
 
 def tested_places(data: Data, split: Split) -> Samples:
-    """Return the places that a split tests, from the first day that their state is filled."""
+    """Return the places that a split tests, from the first day of their spin-up on."""
     rules = protocol()
     if split == Split.satellite:
         return data.satellite.between(rules.satellite.train_first, rules.satellite.test_last)
@@ -210,14 +224,14 @@ def tested_places(data: Data, split: Split) -> Samples:
 
 
 def parts(data: Data, split: Split) -> Iterator[Part]:
-    """Give the parts of a split; each of the tested places is held out in one of them."""
+    """Yield the parts of a split; each tested place is held out in exactly one."""
     rules, ground = protocol(), data.ground
     if split == Split.satellite:
         yield Part("all", ground, data.satellite, np.ones(data.satellite.n_cell, bool))
         return
     if split == Split.folds:
-        dealt = deal(ground.lat, ground.lon, rules.folds.number, rules.folds)
-        label = np.array([f"fold {number + 1}" for number in dealt])
+        folds = partition(ground.lat, ground.lon, rules.folds.number, rules.folds)
+        label = np.array([f"fold {number + 1}" for number in folds])
     else:
         label = region_of(ground.state, rules.regions)
     for name in sorted(set(label.tolist())):
@@ -229,22 +243,22 @@ def as_predicted(
     tested: Samples,
     held_out: Sequence[Part],
     split: Split,
-    soil_moisture: npt.NDArray[np.floating],
-    uncertainty: npt.NDArray[np.floating],
+    soil_moisture: NDArray[np.floating],
+    uncertainty: NDArray[np.floating],
 ) -> Predicted:
-    """Put what is said of all days of the tested places beside the truth, on the days that count.
+    """Combine predictions of all days of the tested places with the truth of the scored days.
 
     Parameters
     ----------
-    tested : Samples
-        As `tested_places` gives them.
-    held_out : sequence of Part
+    tested
+        From `tested_places`.
+    held_out
         All parts of the split.
-    split : Split
-    soil_moisture, uncertainty : ndarray, broadcastable to (n_site, n_day)
-        On the days of `tested`, m3 m-3.
+    split
+    soil_moisture, uncertainty
+        Broadcastable to (n_site, n_day). On the days of `tested`, m3 m-3.
     """
-    scored = within(tested.days, *_scored(split))
+    scored = within(tested.days, *_scored_period(split))
     shape = tested.target.shape
     part = np.empty(tested.n_cell, object)
     for each in held_out:
@@ -261,23 +275,23 @@ def as_predicted(
     )
 
 
-def _refuse_what_is_tested(recipe: WrittenRecipe, split: Split) -> None:
-    """Refuse a recipe that learns from the year that is tested, or says nothing of it."""
+def _refuse_test_period(recipe: WrittenRecipe, split: Split) -> None:
+    """Refuse a recipe that is trained on the test year or does not predict the satellite."""
     if split != Split.satellite:
         return
     wanted, year = recipe.recipe, protocol().satellite
     if wanted.published != "satellite":
-        raise RecipeError(f"recipe {wanted.name} publishes {wanted.published}, not satellite")
+        raise RecipeError(f"Recipe {wanted.name} publishes {wanted.published}, not satellite.")
     for name, stream in wanted.streams.items():
         if stream.last > year.train_last:
             raise RecipeError(
-                f"recipe {wanted.name} learns from {name} until {stream.last}, and the test begins"
-                f" on {year.test_first}: let it end on {year.train_last}"
+                f"Recipe {wanted.name} is trained on {name} until {stream.last}, and the test"
+                f" begins on {year.test_first}: end the training on {year.train_last}."
             )
 
 
-def _scored(split: Split) -> tuple[date, date]:
-    """Return the first and last day that count."""
+def _scored_period(split: Split) -> tuple[date, date]:
+    """Return the first and last day that are scored."""
     rules = protocol()
     if split == Split.satellite:
         return rules.satellite.test_first, rules.satellite.test_last

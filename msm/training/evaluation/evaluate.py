@@ -1,4 +1,6 @@
-"""Score a checkpoint at sites, those that it learned from apart from those that it did not."""
+"""Evaluation of a checkpoint at sites, separately for those that it was trained on."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -7,43 +9,43 @@ import numpy as np
 from msm.model.checkpoint import Checkpoint
 from msm.training.data.samples import SamplesError
 from msm.training.data.stations import Stations
-from msm.training.evaluation.crossval import Predicted, evaluated
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.evaluation.crossval import Predicted, evaluate_sites
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.metrics import within
 from msm.training.protocol import protocol
 
 
 def evaluate(checkpoint: Checkpoint, stations: Stations) -> tuple[Predicted, dict[str, Any]]:
-    """Score a checkpoint by the protocol.
+    """Evaluate a checkpoint by the protocol.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-    stations : Stations
-        With their own weather, and as much of the time before the scored days as there is.
+    checkpoint
+    stations
+        With their own weather, from as long before the scored days as available.
 
     Returns
     -------
     Predicted
-        At the sites that the checkpoint has not seen; there may be none.
+        At the sites that the checkpoint was not trained on; there may be none.
     dict
-        As `scores.evaluation` gives it, of these sites; and under ``seen`` the number
-        and the figures of those that it learned from. These have no medians: what was learned by
-        heart says nothing of another place.
+        The result of `scores.evaluation` for these sites; under ``seen`` the number and the
+        metrics of the sites that it was trained on. These have no medians, since they do not
+        show the accuracy at other places.
 
     Raises
     ------
     SamplesError
-        If there is no day in the scored period, or an input is missing that the checkpoint needs.
+        If no day lies in the scored period, or a required input is missing.
     """
     rules = protocol()
     scored = within(stations.days, rules.scoring.first, rules.scoring.last)
     if not scored.any():
         raise SamplesError(
-            f"the sites have {stations.days[0]}..{stations.days[-1]}, none of the scored"
-            f" {rules.scoring.first}..{rules.scoring.last}: give days of these years"
+            f"The sites have {stations.days[0]}..{stations.days[-1]}, none of the scored period"
+            f" {rules.scoring.first}..{rules.scoring.last}: provide days of these years."
         )
-    found = hindcast(checkpoint, stations)
+    found = predict_stations(checkpoint, stations)
     seen = np.isin(stations.names, checkpoint.card.training.stations)
     predicted = Predicted(
         names=tuple(stations.names.tolist()),
@@ -56,8 +58,8 @@ def evaluate(checkpoint: Checkpoint, stations: Stations) -> tuple[Predicted, dic
         uncertainty=found.uncertainty[:, scored],
     )
 
-    def of(sites: Predicted) -> dict[str, Any]:
-        return evaluated(sites, rules.scoring.min_days)
-
-    unseen, learned = predicted.at(~seen), of(predicted.at(seen))
-    return unseen, of(unseen) | {"seen": {key: learned[key] for key in ("n_sites", "sites")}}
+    unseen, min_days = predicted.at(~seen), rules.scoring.min_days
+    of_seen = evaluate_sites(predicted.at(seen), min_days)
+    return unseen, evaluate_sites(unseen, min_days) | {
+        "seen": {key: of_seen[key] for key in ("n_sites", "sites")}
+    }

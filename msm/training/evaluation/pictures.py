@@ -1,6 +1,6 @@
-"""Pictures of a prediction beside a truth that was not learned from: where, when and how sure.
+"""Pictures of an evaluation: map of skill, time series and calibration curve.
 
-The colours are of Okabe and Ito's set, which the colour-blind tell apart.
+The colours are from Okabe and Ito's set, which is safe for colour-blind readers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from msm.atomic_files import replacing
@@ -27,35 +27,35 @@ INK, PALE_INK, BLUE, ORANGE = "#26323a", "#6f7b83", "#0072b2", "#d55e00"
 DPI = 120
 
 SERIES_DAYS = 730
-"""Longest piece of a series that is shown: the one with the most days of truth."""
+"""Length of the shown part of a series, which is the one with the most days of truth."""
 
 SHOWN_LEVEL = 0.9
-"""Level of the band about a series."""
+"""Level of the interval around a series."""
 
 LEVELS = np.arange(1, 20) / 20
 """Nominal levels of the calibration curve."""
 
 SPREAD = (10, 90)
-"""Percentiles of the sites between which the curve's band lies."""
+"""Percentiles of the sites that bound the band of the calibration curve."""
 
 
 def draw(predicted: Predicted, result: dict[str, Any], title: str, folder: Path) -> list[Path]:
-    """Draw all pictures of a prediction.
+    """Draw all pictures of an evaluation.
 
     Parameters
     ----------
-    predicted : Predicted
-    result : dict
-        Its evaluation, `scores.evaluation`; the sites that it lists are shown.
-    title : str
-        What was predicted and how, as ``multiscale, folds``; the files are named after it.
-    folder : Path
+    predicted
+    result
+        Its result from `scores.evaluation`; the listed sites are shown.
+    title
+        Name of the prediction, such as ``multiscale, folds``; it names the files as well.
+    folder
 
     Returns
     -------
     list of Path
-        ``<title>-skill.png``, ``-series.png`` and ``-calibration.png``; equal input gives equal
-        files. Empty where the result lists no site.
+        ``<title>-skill.png``, ``-series.png`` and ``-calibration.png``; the same input gives
+        the same files. Empty if the result lists no site.
     """
     if not result["n_sites"]:
         return []
@@ -78,10 +78,10 @@ def draw(predicted: Predicted, result: dict[str, Any], title: str, folder: Path)
 
 
 def skill_map(predicted: Predicted, result: dict[str, Any]) -> Figure:
-    """Draw R of each site where it lies; a ring marks a station whose level jumps."""
+    """Draw a map of R at each site; a ring marks stations with jumps in the level."""
     figure, axes = _figure(8, 4.3)
     _coast(axes)
-    r = _figures_of(predicted, result, "R")
+    r = _metric(predicted, result, "R")
     x, y = project(predicted.lat, predicted.lon)
     jumps = np.isin(predicted.names, protocol().level_jumpers.stations)
     there = np.isfinite(r)
@@ -98,7 +98,7 @@ def skill_map(predicted: Predicted, result: dict[str, Any]) -> Figure:
             edgecolors=ring,
             linewidths=0.4 if ring == "white" else 1.8,
             zorder=3,
-            label="its level jumps" if ring == ORANGE else None,
+            label="level jumps" if ring == ORANGE else None,
         )
     if jumps.any():
         axes.legend(loc="lower left", frameon=False, fontsize=8)
@@ -111,7 +111,7 @@ def skill_map(predicted: Predicted, result: dict[str, Any]) -> Figure:
 
 def best_median_worst(predicted: Predicted, result: dict[str, Any]) -> Figure:
     """Draw the series of the sites with the highest, the median and the lowest R."""
-    r = _figures_of(predicted, result, "R")
+    r = _metric(predicted, result, "R")
     order = np.argsort(r, kind="stable")[: np.isfinite(r).sum()]
     figure = _figure(9, 7.5)[0]
     figure.clear()
@@ -127,12 +127,12 @@ def best_median_worst(predicted: Predicted, result: dict[str, Any]) -> Figure:
 
 
 def calibration_curve(predicted: Predicted) -> Figure:
-    """Draw how often the truth lies inside intervals of each level, in all and at the sites."""
+    """Draw the coverage of intervals of each level, over all days and at the sites."""
     levels = LEVELS.tolist()
-    said, truth, sigma = predicted.soil_moisture, predicted.truth, predicted.uncertainty
-    at_sites = coverage(said, truth, sigma, levels)
+    mean, truth, sigma = predicted.soil_moisture, predicted.truth, predicted.uncertainty
+    at_sites = coverage(mean, truth, sigma, levels)
     one = (1, -1)
-    pooled = coverage(said.reshape(one), truth.reshape(one), sigma.reshape(one), levels)[:, 0]
+    pooled = coverage(mean.reshape(one), truth.reshape(one), sigma.reshape(one), levels)[:, 0]
     there = np.isfinite(at_sites).all(axis=0)
     figure, axes = _figure(5, 5)
     axes.plot([0, 1], [0, 1], color=PALE_INK, linewidth=1, linestyle=(0, (4, 4)), label="ideal")
@@ -153,22 +153,20 @@ def calibration_curve(predicted: Predicted) -> Figure:
     return figure
 
 
-def _series(
-    axes: Axes, predicted: Predicted, site: int, rank: str, r: npt.NDArray[np.float64]
-) -> None:
-    """Draw one site: its band, what was predicted and what was measured."""
-    span = _fullest(np.isfinite(predicted.truth[site]), SERIES_DAYS)
+def _series(axes: Axes, predicted: Predicted, site: int, rank: str, r: NDArray[np.float64]) -> None:
+    """Draw the interval, the prediction and the measurements of one site."""
+    span = _densest_span(np.isfinite(predicted.truth[site]), SERIES_DAYS)
     days = predicted.days[span].astype("datetime64[D]").tolist()
-    truth, said, sigma = (
+    truth, mean, sigma = (
         values[site, span]
         for values in (predicted.truth, predicted.soil_moisture, predicted.uncertainty)
     )
     half = ndtri((1 + SHOWN_LEVEL) / 2) * sigma
     label = f"{100 * SHOWN_LEVEL:.0f} % interval"
     axes.fill_between(
-        days, said - half, said + half, color=BLUE, alpha=0.2, linewidth=0, label=label
+        days, mean - half, mean + half, color=BLUE, alpha=0.2, linewidth=0, label=label
     )
-    axes.plot(days, said, color=BLUE, linewidth=1, label="predicted")
+    axes.plot(days, mean, color=BLUE, linewidth=1, label="predicted")
     axes.plot(days, truth, color=ORANGE, linewidth=0, marker=".", markersize=2.5, label="measured")
     part = f" ({predicted.part[site]})" if len(set(predicted.part)) > 1 else ""
     axes.set_title(
@@ -181,22 +179,22 @@ def _series(
     axes.tick_params(labelsize=8)
 
 
-def _fullest(there: npt.NDArray[np.bool_], days: int) -> slice:
-    """Return the earliest so many days that hold the most of what is there."""
-    days = min(days, there.size)
-    total = np.concatenate([[0], np.cumsum(there)])
+def _densest_span(known: NDArray[np.bool_], days: int) -> slice:
+    """Return the first span of so many days that contains the most known days."""
+    days = min(days, known.size)
+    total = np.concatenate([[0], np.cumsum(known)])
     first = int(np.argmax(total[days:] - total[:-days]))
     return slice(first, first + days)
 
 
-def _figures_of(predicted: Predicted, result: dict[str, Any], name: str) -> npt.NDArray[np.float64]:
-    """Return a figure of each predicted site; NaN where it has none."""
+def _metric(predicted: Predicted, result: dict[str, Any], name: str) -> NDArray[np.float64]:
+    """Return a metric of each predicted site; NaN where it has none."""
     known = {site["name"]: site[name] for site in result["sites"]}
     return np.array([known[site] for site in predicted.names], float)
 
 
 def _coast(axes: Axes) -> None:
-    """Draw the shores of the contiguous United States in the EASE-2 plane."""
+    """Draw the coast of the contiguous United States in the EASE-2 projection."""
     conus = load_domain("conus")
     land = conus.to_map(np.ones(conus.n_cell, np.uint8), 0)
     axes.contour(conus.x, conus.y, land, levels=[0.5], colors=[PALE_INK], linewidths=0.6)
@@ -211,7 +209,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # What is shown, and from where, stands in the strip below.
+    # The strip below the axes states the source.
     layout = ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97))
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)

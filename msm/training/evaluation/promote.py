@@ -1,9 +1,11 @@
-"""Promote a checkpoint: maps are made with it from then on, unless it is worse than the one before.
+"""Promotion of a checkpoint: runs use it from then on, unless it is worse than the one in use.
 
-All checkpoints of a service lie in one folder and are never overwritten; `msm.model.current` tells
-which is in use. Beside each that ever was lies the cross-validation of its recipe, so that the next
-one can be compared with it at places that neither has learned from.
+All checkpoints of a service are in one folder and are never overwritten; `msm.model.current`
+records which is in use. Each promoted checkpoint has the cross-validation of its recipe next to it.
+The next checkpoint is compared with that at places that neither was trained on.
 """
+
+from __future__ import annotations
 
 import hashlib
 import zipfile
@@ -25,21 +27,21 @@ from msm.training.protocol import protocol
 from msm.training.split import Split
 
 MIN_SITES = 10
-"""Sites of a comparison: the interval of a median over fewer is too rough to decide by."""
+"""Least number of sites of a comparison: with fewer the interval of the median is too wide."""
 
 
 class PromotionError(MsmError):
-    """A checkpoint does not come into use."""
+    """A checkpoint cannot be promoted."""
 
 
 class WorseError(PromotionError):
-    """It is worse than the one in use.
+    """A checkpoint is worse than the one in use.
 
     Parameters
     ----------
-    new, old : str
-        Name and version of the checkpoint and of the one in use.
-    comparison : Comparison
+    new, old
+        Name and version of the checkpoint, and of the one in use.
+    comparison
     """
 
     def __init__(self, new: str, old: str, comparison: Comparison) -> None:
@@ -49,36 +51,36 @@ class WorseError(PromotionError):
     def __str__(self) -> str:
         found = self.comparison
         return (
-            f"checkpoint {self.new} is worse than {self.old}, which stays in use: its"
-            f" {found.figure} at {found.n_sites} stations that neither had learned from is"
+            f"Checkpoint {self.new} is worse than {self.old}, which stays in use: its"
+            f" {found.figure} at {found.n_sites} stations that neither was trained on is"
             f" {found.new:.4f} against {found.old:.4f} m3 m-3, higher by {found.difference:.4f}"
             f" ({found.low:.4f} to {found.high:.4f}, {found.level:.0%}); improve the recipe, raise"
-            " its version and train again"
+            " its version and train again."
         )
 
 
 def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
-    """Bring a checkpoint into use if it is not worse than the one of its folder that is.
+    """Bring a checkpoint into use if it is not worse than the one in use in its folder.
 
-    It is worse where the interval of the median difference of ubRMSE lies above 0 as a whole. What
-    is the first in its folder is compared with nothing; what is in use already stays so.
+    It is worse if the interval of the median difference of ubRMSE lies entirely above 0. The first
+    checkpoint of a folder is promoted without a comparison. A checkpoint in use stays in use.
 
     Parameters
     ----------
-    card : Path
-        In the folder of the checkpoints.
-    crossval : Path
-        What `crossval.save` kept of its recipe, split by folds. A copy goes beside
-        the card; where there is one already, that is taken instead.
-    now : datetime
+    card
+        Card in the folder of the checkpoints.
+    crossval
+        Cross-validation of its recipe by folds, from `crossval.save`. It is copied next to the
+        card; an existing copy is used instead.
+    now
 
     Raises
     ------
     WorseError
-        If it is worse.
+        If the checkpoint is worse.
     PromotionError
-        If the cross-validation is missing or not that of the checkpoint's recipe and data, or has
-        too few places in common with the one in use; or if another checkpoint of its name and
+        If the cross-validation is missing, belongs to another recipe or other data, or has too few
+        sites in common with that of the checkpoint in use; or if another checkpoint of its name and
         version was in use.
     CheckpointError
         If a checkpoint cannot be used.
@@ -92,9 +94,9 @@ def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
         for before in current.promotions if current else ():
             if before.checkpoint == checkpoint and before.sha256 != new.sha256:
                 raise PromotionError(
-                    f"another checkpoint called {checkpoint} was in use ({before.file}), and maps"
-                    " of the two could not be told apart: raise the version in the recipe and"
-                    " train again"
+                    f"Another checkpoint called {checkpoint} was in use ({before.file}), and maps"
+                    " of the two could not be distinguished: raise the version in the recipe and"
+                    " train again."
                 )
         kept = kept_crossval(card)
         found = kept if kept.exists() else crossval
@@ -107,7 +109,7 @@ def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
             if comparison.low > 0:
                 raise WorseError(checkpoint, current.in_use.checkpoint, comparison)
         if found != kept:
-            # As `save` does it: where the text is, the numbers are.
+            # In the order of `save`: where the JSON file exists, so does the .npz file.
             for suffix in (".npz", ".json"):
                 with replacing(kept.with_suffix(suffix)) as copy:
                     copy.write_bytes(found.with_suffix(suffix).read_bytes())
@@ -125,14 +127,14 @@ def promote(card: Path, crossval: Path, now: datetime) -> Promotion:
 
 
 def go_back(card: Path, now: datetime) -> Promotion:
-    """Bring a checkpoint into use that was before, whatever the figures say.
+    """Bring a checkpoint back into use that was in use before, without a comparison.
 
     Raises
     ------
     PromotionError
-        If it never was.
+        If it never was in use.
     CheckpointError
-        If it cannot be used.
+        If the checkpoint cannot be used.
     """
     folder, old = card.parent, load_checkpoint(card)
     with locked(folder / ".lock"):
@@ -140,7 +142,7 @@ def go_back(card: Path, now: datetime) -> Promotion:
         before = current.of(old.sha256) if current else None
         if current is None or before is None:
             raise PromotionError(
-                f"checkpoint {card} never was in use: promote it without --back, which compares it"
+                f"Checkpoint {card} never was in use: promote it without --back, with a comparison."
             )
         if current.in_use.sha256 == old.sha256:
             return current.in_use
@@ -158,14 +160,14 @@ def go_back(card: Path, now: datetime) -> Promotion:
 
 
 def kept_crossval(card: Path) -> Path:
-    """Path of the cross-validation that is kept beside a card."""
+    """Return the path of the cross-validation that is kept next to a card."""
     return card.with_name(f"{card.stem}-folds.json")
 
 
 def compare(new: Predicted, old: Predicted) -> Comparison:
-    """Compare two cross-validations at the same sites and days, by the protocol.
+    """Compare two cross-validations at their common sites and days, by the protocol.
 
-    Where the measurements were revised in between, both are held against the new ones.
+    Both are scored by the measurements of the new one, in case these were revised.
 
     Raises
     ------
@@ -176,21 +178,26 @@ def compare(new: Predicted, old: Predicted) -> Comparison:
     _, days, old_days = np.intersect1d(new.days, old.days, return_indices=True)
     _, sites, old_sites = np.intersect1d(new.names, old.names, return_indices=True)
     truth = new.truth[np.ix_(sites, days)]
-    said = new.soil_moisture[np.ix_(sites, days)], old.soil_moisture[np.ix_(old_sites, old_days)]
-    there = np.isfinite([truth, *said]).all(axis=0)
-    there &= there.sum(axis=1, keepdims=True) >= rules.scoring.min_days
-    figures = [site_metrics(values, np.where(there, truth, np.nan)).ubrmse for values in said]
-    found = paired_difference(*figures, **rules.bootstrap.model_dump())
+    predictions = (
+        new.soil_moisture[np.ix_(sites, days)],
+        old.soil_moisture[np.ix_(old_sites, old_days)],
+    )
+    common = np.isfinite([truth, *predictions]).all(axis=0)
+    common &= common.sum(axis=1, keepdims=True) >= rules.scoring.min_days
+    ubrmse = [
+        site_metrics(values, np.where(common, truth, np.nan)).ubrmse for values in predictions
+    ]
+    found = paired_difference(*ubrmse, **rules.bootstrap.model_dump())
     if found.n_sites < MIN_SITES:
         raise PromotionError(
-            f"the cross-validations of the new and the old checkpoint have {found.n_sites} sites in"
+            f"The cross-validations of the new and the old checkpoint have {found.n_sites} sites in"
             f" common with {rules.scoring.min_days} days or more, and {MIN_SITES} are needed to"
-            " compare them: cross-validate both recipes on the same stations"
+            " compare them: cross-validate both recipes on the same stations."
         )
     return Comparison(
         n_sites=found.n_sites,
-        new=median(figures[0]),
-        old=median(figures[1]),
+        new=median(ubrmse[0]),
+        old=median(ubrmse[1]),
         difference=found.median,
         low=found.low,
         high=found.high,
@@ -199,18 +206,18 @@ def compare(new: Predicted, old: Predicted) -> Comparison:
 
 
 def _crossval_of(card: Card, path: Path, crossval: Path) -> Predicted:
-    """Read a cross-validation, which is to be that of a checkpoint."""
+    """Read a cross-validation and check that it belongs to the checkpoint."""
     try:
         predicted, result = load(crossval)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise PromotionError(
-            f"the cross-validation {crossval} of checkpoint {path} cannot be read: make it and its"
-            f" .npz with `msm crossval` and the recipe of {card.name} {card.version}"
+            f"The cross-validation {crossval} of checkpoint {path} cannot be read: create it and"
+            f" its .npz with `msm crossval` and the recipe of {card.name} {card.version}."
         ) from error
     if not _belongs(card, result):
         raise PromotionError(
             f"{crossval} is not the cross-validation by folds of the recipe and the data that"
-            f" checkpoint {path} was trained with: make it with `msm crossval`"
+            f" checkpoint {path} was trained with: create it with `msm crossval`."
         )
     return predicted
 
@@ -220,7 +227,7 @@ def _belongs(card: Card, result: dict[str, Any]) -> bool:
     return (
         result.get("split") == Split.folds
         and result.get("recipe_sha256") == recipe
-        # The card names the files by the beginning of their hash.
+        # The card contains the first digits of the files' hash.
         and str(result.get("data_sha256"))[:12] in card.training.data
     )
 

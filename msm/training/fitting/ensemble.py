@@ -1,4 +1,6 @@
-"""Train a checkpoint: an ensemble of networks, and the calibration of its uncertainty."""
+"""Training of a checkpoint: an ensemble of networks and the calibration of its uncertainty."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,11 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from msm.model.card import (
-    FORCING_UNITS,
-    STATIC_UNITS,
     Card,
     Head,
     InputSpec,
@@ -23,41 +23,42 @@ from msm.model.card import (
     TrainingRecord,
 )
 from msm.model.checkpoint import Checkpoint, make_checkpoint, refuse_existing, save_checkpoint
-from msm.training.data.datasets import DESCRIPTIONS, RETRIEVAL_WINDOW_DAYS, Data, prepared
+from msm.model.variables import FORCING_UNITS, STATIC_UNITS
+from msm.training.data.datasets import DESCRIPTIONS, RETRIEVAL_WINDOW_DAYS, Data, select_inputs
 from msm.training.data.samples import Floats, Samples
 from msm.training.data.stations import Stations
-from msm.training.fitting.calibration import calibrated
+from msm.training.fitting.calibration import calibrate
 from msm.training.fitting.fit import Stream, one_to_one
 from msm.training.fitting.fits import Job, Weights, fit_all
 from msm.training.fitting.recipe import Measurement, Recipe, RecipeError, WrittenRecipe
-from msm.training.protocol import deal, protocol
+from msm.training.protocol import partition, protocol
 
 S = TypeVar("S", bound=Samples)
 
 PREDICTION_RANGE = (0.0, 0.6)
-"""Physical bounds of the output, m3 m-3: dry, and a pore space that topsoil rarely exceeds."""
+"""Physical bounds of the output, m3 m-3: dry soil, and a porosity that topsoil rarely exceeds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The fits of a checkpoint, before they are done.
+    """The fits of a checkpoint, before they are run.
 
     Attributes
     ----------
-    recipe : WrittenRecipe
-    card : Card
-        Without weights and calibration.
-    ground : Stations or None
-    left_out : ndarray of int, shape (n_station,)
-        Member that leaves out the targets of each station.
-    streams : dict of str to Stream
-        All that there is to learn from.
+    recipe
+    card
+        Card without weights and calibration.
+    ground
+    left_out
+        Shape (n_station,). Member that leaves out the targets of each station.
+    streams
+        All training data, by the kind of measurement.
     """
 
     recipe: WrittenRecipe
     card: Card
     ground: Stations | None
-    left_out: npt.NDArray[np.intp]
+    left_out: NDArray[np.intp]
     streams: dict[Measurement, Stream]
 
     @property
@@ -69,12 +70,12 @@ class Plan:
         ]
 
     def finish(self, weights: Iterable[Weights]) -> Checkpoint:
-        """Make the checkpoint of the members' weights, calibrated on what each has left out."""
+        """Assemble the checkpoint and calibrate it on the stations that the members left out."""
         named = {f"{n}.{name}": w for n, each in enumerate(weights) for name, w in each.items()}
         checkpoint = make_checkpoint(self.card, named)
         if self.ground is None or self.card.members == 1 or self.card.published != "ground":
             return checkpoint
-        return make_checkpoint(calibrated(checkpoint, self.ground, self.left_out), named)
+        return make_checkpoint(calibrate(checkpoint, self.ground, self.left_out), named)
 
     def _streams_of(self, member: int) -> dict[Measurement, Stream]:
         streams = dict(self.streams)
@@ -90,14 +91,14 @@ def train(
 
     Parameters
     ----------
-    recipe : WrittenRecipe
-    data : Data
-    out : Path
+    recipe
+    data
+    out
         Card of the new checkpoint, ``<name>.json``.
-    work : Path
-        Folder where finished fits are kept, in ``fits``.
-    workers : int, optional
-        Processes; as many as there are processors if not given.
+    work
+        Folder whose subfolder ``fits`` keeps finished fits.
+    workers
+        Number of processes; the number of processors if not given.
 
     Raises
     ------
@@ -121,43 +122,43 @@ def plan(
 
     Parameters
     ----------
-    recipe : WrittenRecipe
-    ground, satellite : Stations, Samples
-        What it may learn from, of which the recipe takes its days.
-    data_sha256 : str
-        Hash of the files that they come from, for the card.
+    recipe
+    ground, satellite
+        Available training data, from which the recipe selects days.
+    data_sha256
+        Hash of the data files, for the card.
 
     Raises
     ------
     RecipeError, SamplesError
-        If the recipe asks for an input or days that the samples do not have.
+        If the samples do not have an input or the days of the recipe.
     """
     wanted = recipe.recipe
     streams: dict[Measurement, Stream] = {}
     own, left_out = None, np.zeros(0, np.intp)
     if taken := wanted.ground:
-        own = _with_inputs(ground, wanted).between(taken.first, taken.last)
+        own = _recipe_inputs(ground, wanted).between(taken.first, taken.last)
         streams["ground"] = _stream(own, recipe)
         if wanted.members > 1:
-            left_out = deal(own.lat, own.lon, wanted.members, protocol().folds)
+            left_out = partition(own.lat, own.lon, wanted.members, protocol().folds)
     if taken := wanted.satellite:
-        cells = _with_inputs(satellite, wanted).between(taken.first, taken.last)
+        cells = _recipe_inputs(satellite, wanted).between(taken.first, taken.last)
         streams["satellite"] = _stream(cells, recipe)
     samples = {name: stream.places for name, stream in streams.items()}
     card = _card(recipe, samples, left_out, data_sha256)
     return Plan(recipe, card, own, left_out, streams)
 
 
-def _with_inputs(samples: S, recipe: Recipe) -> S:
-    return prepared(
+def _recipe_inputs(samples: S, recipe: Recipe) -> S:
+    return select_inputs(
         samples, recipe.forcing, recipe.statics, recipe.optional, recipe.retrieval_lag_days
     )
 
 
 def _stream(samples: Samples, recipe: WrittenRecipe) -> Stream:
-    """Return samples each of which is its own place, as all real ones are.
+    """Return a stream in which each place is one sample.
 
-    The satellite's have one value of the weather for a cell of 36 km, as they were distributed.
+    The satellite cells of 36 km have one value of the weather each, as distributed.
     """
     ground = recipe.recipe.ground
     if ground is None or not isinstance(samples, Stations):
@@ -165,7 +166,7 @@ def _stream(samples: Samples, recipe: WrittenRecipe) -> Stream:
     for name in ground.auxiliary:
         if name not in samples.auxiliary:
             raise RecipeError(
-                f"recipe {recipe.recipe.name} asks for {name}, which its stations do not have"
+                f"Recipe {recipe.recipe.name} asks for {name}, which its stations do not have."
             )
     auxiliary = {name: samples.auxiliary[name] for name in ground.auxiliary}
     return Stream(samples, one_to_one(samples), auxiliary)
@@ -174,7 +175,7 @@ def _stream(samples: Samples, recipe: WrittenRecipe) -> Stream:
 def _card(
     recipe: WrittenRecipe,
     samples: Mapping[Measurement, Samples],
-    left_out: npt.NDArray[np.intp],
+    left_out: NDArray[np.intp],
     data_sha256: str,
 ) -> Card:
     wanted = recipe.recipe
@@ -218,7 +219,7 @@ def _card(
 def _spec(name: str, units: str, values: list[Floats], recipe: Recipe) -> InputSpec:
     known = np.concatenate([found[np.isfinite(found)] for found in values]).astype(np.float64)
     if not known.size:
-        raise RecipeError(f"recipe {recipe.name} asks for {name}, which none of its samples have")
+        raise RecipeError(f"Recipe {recipe.name} asks for {name}, which none of its samples have.")
     log = name in recipe.log1p
     transformed = np.log1p(known) if log else known
     return InputSpec(
@@ -241,7 +242,7 @@ def _head(name: Measurement, target: Floats) -> Head:
 def _record(
     recipe: WrittenRecipe,
     samples: Mapping[Measurement, Samples],
-    left_out: npt.NDArray[np.intp],
+    left_out: NDArray[np.intp],
     data_sha256: str,
 ) -> TrainingRecord:
     wanted, cells, names = recipe.recipe, samples.get("satellite"), np.zeros(0, str)

@@ -1,4 +1,6 @@
-"""Fit one network to ground and satellite at once, as a recipe says."""
+"""Fit one network to in-situ and satellite targets at once, by a recipe."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from msm.model.card import Card
@@ -17,50 +19,51 @@ from msm.training.data.samples import Samples
 from msm.training.fitting.losses import Estimate, Groups, stream_loss
 from msm.training.fitting.recipe import Measurement, Recipe
 
-Tick = Callable[[float], None]
-"""Told of each step, with its loss."""
+OnStep = Callable[[float], None]
+"""Called after each step with its loss."""
 
 
 @dataclass(frozen=True, eq=False)
-class Coarse:
-    """Coarse targets over fine places.
+class Targets:
+    """Targets of samples, each of which covers one or more fine places.
 
     Attributes
     ----------
-    target : ndarray of float32, shape (n_sample, n_day)
-        m3 m-3; NaN where there is none.
-    sample : ndarray of int, shape (n_fine,)
-        Coarse sample that each fine place lies in.
-    weight : ndarray of float, shape (n_fine,)
-        Area of each fine place inside it; only the ratio counts.
+    target
+        Shape (n_sample, n_day). m3 m-3; NaN where there is none.
+    sample
+        Shape (n_fine,). Sample that contains each fine place.
+    weight
+        Shape (n_fine,). Area of each fine place in its sample; only the ratio counts.
     """
 
-    target: npt.NDArray[np.float32]
-    sample: npt.NDArray[np.intp]
-    weight: npt.NDArray[np.float64]
+    target: NDArray[np.float32]
+    sample: NDArray[np.intp]
+    weight: NDArray[np.float64]
 
 
-def one_to_one(samples: Samples) -> Coarse:
-    """Return the targets of places that are each a sample of its own."""
+def one_to_one(samples: Samples) -> Targets:
+    """Return the targets of places, each of which is one sample."""
     n = samples.n_cell
-    return Coarse(samples.target, np.arange(n), np.ones(n))
+    return Targets(samples.target, np.arange(n), np.ones(n))
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One kind of measurement: fine places with weather, and the targets over them.
+    """One kind of measurement: fine places with their weather, and the targets over them.
 
     Attributes
     ----------
-    places : Samples
-    coarse : Coarse
-    auxiliary : dict of str to ndarray of float32, shape (n_fine, n_day)
-        What else was measured at the fine places, in any unit; NaN where nothing was.
+    places
+    targets
+    auxiliary
+        Shape (n_fine, n_day). Further measurements at the fine places, in any unit; NaN where
+        there is none.
     """
 
     places: Samples
-    coarse: Coarse
-    auxiliary: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    targets: Targets
+    auxiliary: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def fit(
@@ -68,51 +71,53 @@ def fit(
     card: Card,
     streams: Mapping[Measurement, Stream],
     seed: int,
-    tick: Tick,
+    on_step: OnStep,
     device: str = "cpu",
 ) -> SoilMoistureLSTM:
-    """Fit a network; the same seed gives the same weights on one thread of the same machine's CPU.
+    """Fit a network.
 
-    A GPU begins with the same weights and takes the same windows, but masks other weights.
+    The same seed gives the same weights on one thread of the same CPU. A GPU starts with the same
+    weights and draws the same windows, but other dropout masks.
 
-    A step takes windows at random of each stream, from any day of any sample. The first days of a
-    window fill the state from nothing and are not scored. A place may have a level of its own,
-    which is added to what the network says and forgotten after the fit: sensors and soils differ
-    by amounts that no input tells, and a network that has to explain them learns less of the rest.
+    Each step draws random windows of each stream, from any days of any sample. The first days of a
+    window spin up the state and are not scored. A place may have a level of its own, a parameter
+    that is added to the output and discarded after the fit. Sensors and soils differ by constants
+    that no input explains; without levels the network would fit them at the cost of the dynamics.
 
-    The mean of a head learns from the squared error and its variance from the likelihood of the
-    error without the place's level, which no other place will have; neither disturbs the other.
+    The mean of a head is fitted by the squared error with the place's level, its log-variance by
+    the likelihood of the error without it, since unseen places have no level. The gradients of the
+    two are separate.
 
-    What else was measured at a place is said by outputs of its own, which the network then loses:
-    how deep the water went and how warm the soil was tell more of what the topsoil did.
+    Auxiliary measurements have outputs of their own, which are removed after the fit. Deeper soil
+    moisture and soil temperature constrain the dynamics of the topsoil further.
 
     Parameters
     ----------
-    recipe : Recipe
-    card : Card
-        How inputs and targets are normalised.
-    streams : mapping of str to Stream
-        By the names of the card's heads; those of `recipe.streams`.
-    seed : int
-    tick : callable
-        Told of each step, with its loss.
-    device : str
-        What computes, as torch names it.
+    recipe
+    card
+        Its statistics normalise inputs and targets.
+    streams
+        By the names of the card's heads, for all of `recipe.streams`.
+    seed
+    on_step
+        Called after each step with its loss.
+    device
+        A torch device.
 
     Returns
     -------
     SoilMoistureLSTM
-        On the CPU, ready to predict.
+        On the CPU, in evaluation mode.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    lessons, n_outputs = [], card.n_outputs
+    training_streams, n_outputs = [], card.n_outputs
     for name, stream in streams.items():
-        lessons.append(_Lesson(card, name, stream, recipe, n_outputs, device))
+        training_streams.append(_TrainingStream(card, name, stream, recipe, n_outputs, device))
         n_outputs += len(stream.auxiliary)
     network = SoilMoistureLSTM(card.n_channels, recipe.hidden_size, n_outputs, recipe.dropout)
     network.to(device).train()
-    levels = [level for each in lessons for level in (each.levels, each.auxiliary_levels)]
+    levels = [p for each in training_streams for p in (each.levels, each.auxiliary_levels)]
     groups: list[dict[str, Any]] = [
         {"params": list(network.parameters())},
         {"params": levels, "weight_decay": 0.0},
@@ -124,16 +129,16 @@ def fit(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n / recipe.steps))
     for step in range(recipe.steps):
-        taught = [each for each in lessons if step < each.recipe.until * recipe.steps]
-        drawn = [lesson.draw(rng) for lesson in taught]
-        x = torch.cat([windows.x for windows in drawn])
-        _disturb_(x, card, recipe)
+        active = [each for each in training_streams if step < each.recipe.until * recipe.steps]
+        batches = [each.draw(rng) for each in active]
+        x = torch.cat([batch.x for batch in batches])
+        _drop_optional_inputs_(x, card, recipe)
         outputs, _ = network(x)
-        parts = outputs[:, recipe.warm_up_days :].split([len(windows.x) for windows in drawn])
+        parts = outputs[:, recipe.warm_up_days :].split([len(batch.x) for batch in batches])
         loss = torch.stack(
             [
-                lesson.loss(windows, part)
-                for lesson, windows, part in zip(taught, drawn, parts, strict=True)
+                each.loss(batch, part)
+                for each, batch, part in zip(active, batches, parts, strict=True)
             ]
         ).sum()
         optimiser.zero_grad()
@@ -141,14 +146,14 @@ def fit(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        tick(loss.item())
+        on_step(loss.item())
     network.keep_outputs(card.n_outputs)
     return network.cpu().eval()
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """Windows of one stream: what fine places had and measured, targets of their samples."""
+class _Batch:
+    """Windows of one stream: inputs and auxiliary targets of fine places, targets of samples."""
 
     x: Tensor
     y: Tensor
@@ -158,8 +163,8 @@ class _Windows:
     samples: Tensor
 
 
-class _Lesson:
-    """A stream in the network's numbers."""
+class _TrainingStream:
+    """A stream with normalised inputs and targets on a device."""
 
     def __init__(
         self,
@@ -177,12 +182,12 @@ class _Lesson:
         self.window, self.warm_up = fit.window_days, fit.warm_up_days
         self.device = device
         self.x = channels(card, stream.places).to(device)
-        self.y = torch.from_numpy((stream.coarse.target - head.mean) / head.std).float().to(device)
-        order = np.argsort(stream.coarse.sample, kind="stable")
-        counts = np.bincount(stream.coarse.sample, minlength=len(self.y))
+        self.y = torch.from_numpy((stream.targets.target - head.mean) / head.std).float().to(device)
+        order = np.argsort(stream.targets.sample, kind="stable")
+        counts = np.bincount(stream.targets.sample, minlength=len(self.y))
         self.fine = np.split(order, np.cumsum(counts)[:-1])
-        self.weight = torch.from_numpy(stream.coarse.weight).float().to(device)
-        self.auxiliary = _normalised(stream).to(device)
+        self.weight = torch.from_numpy(stream.targets.weight).float().to(device)
+        self.auxiliary = _normalised_auxiliary(stream).to(device)
         n_fine, n_auxiliary = len(self.x), len(stream.auxiliary)
         self.levels, self.auxiliary_levels = (
             torch.nn.Parameter(
@@ -191,15 +196,15 @@ class _Lesson:
             for shape in ((len(self.y),), (n_fine, n_auxiliary))
         )
 
-    def draw(self, rng: np.random.Generator) -> _Windows:
+    def draw(self, rng: np.random.Generator) -> _Batch:
         n_sample, n_day = self.y.shape
         samples = rng.integers(n_sample, size=self.recipe.windows)
         starts = rng.integers(n_day - self.window + 1, size=samples.size)
         fine = [self.fine[sample] for sample in samples]
-        number = self._there(np.repeat(np.arange(samples.size), [f.size for f in fine]))
-        days = self._there(starts[:, None] + np.arange(self.window))
-        cells, drawn = self._there(np.concatenate(fine)), self._there(samples)
-        return _Windows(
+        number = self._to_device(np.repeat(np.arange(samples.size), [f.size for f in fine]))
+        days = self._to_device(starts[:, None] + np.arange(self.window))
+        cells, drawn = self._to_device(np.concatenate(fine)), self._to_device(samples)
+        return _Batch(
             self.x[cells[:, None], days[number]],
             self.y[drawn[:, None], days[:, self.warm_up :]],
             self.auxiliary[cells[:, None], days[number, self.warm_up :]],
@@ -208,31 +213,31 @@ class _Lesson:
             drawn,
         )
 
-    def _there(self, indices: npt.NDArray[np.integer]) -> Tensor:
+    def _to_device(self, indices: NDArray[np.integer]) -> Tensor:
         return torch.from_numpy(indices).to(self.device)
 
-    def loss(self, windows: _Windows, outputs: Tensor) -> Tensor:
-        said = outputs[..., self.outputs]
-        mean, log_variance = said[..., 0], said[..., 1] if said.shape[-1] > 1 else None
-        levels = self.levels[windows.samples]
-        at_level = Estimate(mean + levels[windows.groups.sample][:, None])
-        loss = stream_loss(at_level, windows.y, windows.groups) + self._penalty(levels)
+    def loss(self, batch: _Batch, outputs: Tensor) -> Tensor:
+        head = outputs[..., self.outputs]
+        mean, log_variance = head[..., 0], head[..., 1] if head.shape[-1] > 1 else None
+        levels = self.levels[batch.samples]
+        at_level = Estimate(mean + levels[batch.groups.sample][:, None])
+        loss = stream_loss(at_level, batch.y, batch.groups) + self._penalty(levels)
         if log_variance is not None:
             expected = Estimate(mean.detach(), log_variance)
-            loss = loss + stream_loss(expected, windows.y, windows.groups)
+            loss = loss + stream_loss(expected, batch.y, batch.groups)
         if self.recipe.auxiliary:
-            also = self._auxiliary_loss(windows, outputs[..., self.auxiliary_outputs])
-            loss = loss + self.recipe.auxiliary_share * also
+            auxiliary = self._auxiliary_loss(batch, outputs[..., self.auxiliary_outputs])
+            loss = loss + self.recipe.auxiliary_share * auxiliary
         return self.recipe.share * loss
 
-    def _auxiliary_loss(self, windows: _Windows, said: Tensor) -> Tensor:
-        levels = self.auxiliary_levels[windows.cells]
-        at_level = (said + levels[:, None]).transpose(1, 2).flatten(0, 1)
-        truth = windows.auxiliary.transpose(1, 2).flatten(0, 1)
+    def _auxiliary_loss(self, batch: _Batch, output: Tensor) -> Tensor:
+        levels = self.auxiliary_levels[batch.cells]
+        at_level = (output + levels[:, None]).transpose(1, 2).flatten(0, 1)
+        truth = batch.auxiliary.transpose(1, 2).flatten(0, 1)
         return stream_loss(Estimate(at_level), truth) + self._penalty(levels)
 
     def _penalty(self, levels: Tensor) -> Tensor:
-        """Return what levels cost; they stay 0 where the recipe has none."""
+        """Return the penalty on levels; they stay 0 if the recipe has no `level_penalty`."""
         return (self.recipe.level_penalty or 0.0) * levels.square().mean()
 
 
@@ -245,8 +250,8 @@ def channels(card: Card, places: Samples) -> Tensor:
     return Scaling(card, raw.device).channels_(raw)
 
 
-def _normalised(stream: Stream) -> Tensor:
-    """Return what else was measured, each with mean 0 and deviation 1, (n_fine, n_day, n)."""
+def _normalised_auxiliary(stream: Stream) -> Tensor:
+    """Return the auxiliary targets with mean 0 and standard deviation 1, (n_fine, n_day, n)."""
     if not stream.auxiliary:
         return torch.zeros((*stream.places.target.shape, 0))
     found = np.stack(list(stream.auxiliary.values()), axis=-1)
@@ -254,8 +259,8 @@ def _normalised(stream: Stream) -> Tensor:
     return torch.from_numpy(((found - mean) / std).astype(np.float32))
 
 
-def _disturb_(x: Tensor, card: Card, recipe: Recipe) -> None:
-    """Take all optional forcing from some windows, and all optional statics from some."""
+def _drop_optional_inputs_(x: Tensor, card: Card, recipe: Recipe) -> None:
+    """Mark all optional forcing of some windows as missing, and all optional statics of some."""
     if not recipe.source_dropout:
         return
     optional = [n for n, spec in enumerate(card.inputs) if spec.optional]
@@ -269,5 +274,5 @@ def _disturb_(x: Tensor, card: Card, recipe: Recipe) -> None:
 
 
 def _rate(progress: float) -> float:
-    """Share of the highest learning rate at a share of the steps done."""
+    """Return the learning rate, relative to the highest, at a relative progress of the fit."""
     return min(1.0, 0.05 + 20 * progress) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,4 +1,6 @@
-"""Recipes: everything that a fit depends on besides the data and the code."""
+"""Recipes: everything that determines a fit, apart from the data and the code."""
+
+from __future__ import annotations
 
 import hashlib
 import tomllib
@@ -15,7 +17,7 @@ from msm.frozen import FrozenModel
 Measurement = Literal["ground", "satellite"]
 
 FOLDER = Path(__file__).parent / "recipes"
-"""The recipes that come with msm."""
+"""Folder of the recipes that are part of msm."""
 
 
 class RecipeError(MsmError):
@@ -27,19 +29,19 @@ class StreamRecipe(FrozenModel):
 
     first: date
     last: date
-    """Days that may give a target."""
+    """First and last day of the targets."""
     windows: int = Field(gt=0)
-    """Windows of a step."""
+    """Number of windows in a step."""
     share: float = Field(gt=0, le=1)
     """Weight of its loss."""
     level_penalty: float | None = Field(default=None, gt=0)
-    """Weight of the mean square of the places' own levels; no place has a level if not given."""
+    """Weight of the mean square of the places' levels; places have no level if not given."""
     auxiliary: tuple[str, ...] = ()
-    """What else was measured there, which the network says too while it is fitted."""
+    """Further measurements that the network predicts during the fit."""
     auxiliary_share: float = Field(default=0.3, gt=0, le=1)
-    """Weight of the loss of all of it beside that of the target."""
+    """Weight of the auxiliary loss relative to the loss of the target."""
     until: float = Field(default=1.0, gt=0, le=1)
-    """Share of the steps that it takes part in, from the first on: less than 1 is pretraining."""
+    """Share of the steps that use the stream, from the first on; less than 1 is pretraining."""
 
 
 class Recipe(FrozenModel):
@@ -55,21 +57,21 @@ class Recipe(FrozenModel):
     log1p: tuple[str, ...] = ()
     """Inputs that are transformed by log(1 + x) before they are normalised."""
     published: Measurement
-    """Which measurements the soil moisture of the product is as."""
+    """Kind of measurement that the published soil moisture corresponds to."""
     ground: StreamRecipe | None = None
     satellite: StreamRecipe | None = None
     retrieval_lag_days: int | None = Field(default=None, gt=0)
-    """Least age of the satellite's retrievals among the inputs; none are if not given."""
+    """Minimum age of the satellite retrievals among the inputs; no retrievals if not given."""
     hidden_size: int = Field(gt=0)
     members: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
     source_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Chance that a window lacks all optional forcing, as when a source is late; the same chance,
-    drawn apart, that it lacks all optional statics, as where a map has none."""
+    """Probability that a window has no optional forcing, as when a source is late, and, drawn
+    independently, that it has no optional statics, as where a map has gaps."""
     steps: int = Field(gt=0)
     window_days: int = Field(gt=0)
     warm_up_days: int = Field(ge=0)
-    """First days of a window, which are not scored: they fill the state."""
+    """First days of a window, which spin up the state and are not scored."""
     learning_rate: float = Field(gt=0)
     """Highest rate; it rises over the first twentieth of the steps and falls as a cosine."""
     weight_decay: float = Field(ge=0)
@@ -92,7 +94,7 @@ class Recipe(FrozenModel):
 
     @property
     def streams(self) -> dict[Measurement, StreamRecipe]:
-        """The streams that there are, in the order of the heads."""
+        """The streams of the recipe, in the order of the heads."""
         found: dict[Measurement, StreamRecipe | None] = {
             "ground": self.ground,
             "satellite": self.satellite,
@@ -102,7 +104,7 @@ class Recipe(FrozenModel):
 
 @dataclass(frozen=True)
 class WrittenRecipe:
-    """A recipe, and the text that it was read from."""
+    """A recipe and its text."""
 
     recipe: Recipe
     text: str
@@ -118,9 +120,8 @@ def read_recipe(path: Path) -> WrittenRecipe:
 
     Parameters
     ----------
-    path : Path
-        TOML file with the fields of `Recipe`; a name without a suffix is that of a recipe which
-        comes with msm.
+    path
+        TOML file with the fields of `Recipe`, or the name of a recipe of msm, without a suffix.
 
     Raises
     ------
@@ -136,13 +137,14 @@ def read_recipe(path: Path) -> WrittenRecipe:
     except OSError as error:
         shipped = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
         raise RecipeError(
-            f"recipe {path} cannot be read ({error.strerror}): give a TOML file or one of {shipped}"
+            f"Recipe {path} cannot be read ({error.strerror}): give a TOML file or one of"
+            f" {shipped}."
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {path} is not TOML: {error}") from error
+        raise RecipeError(f"Recipe {path} is not TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RecipeError(
-            f"recipe {path}{', ' + where if where else ''}: {first['msg']}"
+            f"Recipe {path}{', ' + where if where else ''}: {first['msg']}."
         ) from error

@@ -4,9 +4,9 @@ from msm.training.data.gaps import fill_gaps, season_means
 from msm.training.data.uscrn import DailyRecord
 
 
-def test_the_season_goes_round_the_year():
+def test_the_seasonal_mean_is_periodic():
     days = np.arange("2012-01-01", "2020-01-01", dtype="datetime64[D]")
-    # Steepest at the turn of the year.
+    # The slope is steepest at the turn of the year.
     swing = np.sin(2 * np.pi * np.arange(days.size) / 365.25)
     values = (10 + 8 * swing)[None].astype(np.float32)
     # A window of 31 days takes 1.2 % off the swing of a year; leap days shift it by one day.
@@ -26,7 +26,7 @@ def test_gaps_are_filled_station_by_station():
     assert np.argwhere(gaps["interpolated"]).tolist() == [[0, 1]]
 
 
-def test_the_mean_of_the_season_restores_withheld_rain_best(real_record: DailyRecord):
+def test_the_seasonal_mean_restores_withheld_rain_best(real_record: DailyRecord):
     rain = real_record.values["precipitation_mm"]
     rng = np.random.default_rng(1)
     starts = np.arange(100, 5000, 50) + rng.integers(0, 40, (len(rain), 98))

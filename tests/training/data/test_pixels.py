@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 
 from msm.training.data.pixels import FILE, read_pixels
-from msm.training.data.samples import SamplesError
+from msm.training.data.samples import Samples, SamplesError
 
 
-def test_the_cells_against_an_independent_reading(real_data: Path):
-    pixels = read_pixels(real_data)
+def test_the_cells_agree_with_an_independent_reading(real_data: Path, real_pixels: Samples):
+    pixels = real_pixels
     assert pixels.n_cell == 412
     assert (pixels.days[0], pixels.days[-1]) == (
         np.datetime64("2015-04-01"),
@@ -39,8 +39,8 @@ def test_the_cells_against_an_independent_reading(real_data: Path):
     assert bare.sum() == 1
 
 
-def test_the_values_are_of_the_canonical_units(real_data: Path):
-    pixels = read_pixels(real_data)
+def test_values_are_in_canonical_units(real_pixels: Samples):
+    pixels = real_pixels
     yearly = pixels.forcing["precipitation"].mean(axis=1) * 365
     assert 50 < yearly.min() < 200
     assert 1000 < yearly.max() < 4000
@@ -55,8 +55,8 @@ def test_the_values_are_of_the_canonical_units(real_data: Path):
     assert np.isnan(pixels.between(date(2017, 4, 1), date(2018, 3, 31)).target).all()
 
 
-def test_days_and_cells_are_selected(real_data: Path):
-    pixels = read_pixels(real_data)
+def test_days_and_cells_are_selected(real_pixels: Samples):
+    pixels = real_pixels
     year = pixels.between(date(2016, 4, 1), date(2017, 3, 31))
     assert year.target.shape == (412, 365)
     np.testing.assert_array_equal(
@@ -106,7 +106,7 @@ def test_a_target_outside_the_valid_range_is_not_used(tmp_path: Path):
     np.testing.assert_array_equal(np.isfinite(target), [[False, True, True], [True, False, False]])
 
 
-def test_gaps_are_refused(tmp_path: Path):
+def test_forcing_with_gaps_is_refused(tmp_path: Path):
     gap = np.array([[1, 1, 1], [1, np.nan, 1]], np.float32)
     with pytest.raises(SamplesError, match=r"shortwave_down .* has gaps"):
         read_pixels(_write(tmp_path, shortwave_down=gap))

@@ -69,17 +69,17 @@ def test_stations_are_given_what_is_stored_of_their_cells(work: Path, domain: Do
     np.testing.assert_array_equal(found.target, span.target[:2])
 
 
-def test_the_days_that_are_stored(work: Path, tmp_path: Path):
+def test_the_first_and_last_stored_day(work: Path, tmp_path: Path):
     assert stored_days(work) == (FIRST, LAST)
-    with pytest.raises(SamplesError, match=r"no forcing is stored in .*empty: run msm fetch"):
+    with pytest.raises(SamplesError, match=r"No forcing is stored in .*empty: run msm fetch"):
         stored_days(tmp_path / "empty")
 
 
-def test_what_is_not_stored_is_named(work: Path, domain: Domain):
+def test_missing_stored_fields_are_named(work: Path, domain: Domain):
     late = LAST + timedelta(days=1)
     with pytest.raises(SamplesError, match=r"of 2014-02-05 is not stored .* msm fetch 2014-02-01"):
         stored_samples(_placed(), domain, work, work / "statics.nc", FIRST, late)
     with pytest.raises(SamplesError, match=r"statics .* are not stored"):
         stored_samples(_placed(), domain, work, work / "none.nc", FIRST, LAST)
-    with pytest.raises(SamplesError, match="no station stands in a cell of box:37"):
+    with pytest.raises(SamplesError, match="No station lies in a cell of box:37"):
         stored_samples(stations(n=4), domain, work, work / "statics.nc", FIRST, LAST)

@@ -19,7 +19,7 @@ def test_days_and_places_are_selected():
         np.testing.assert_array_equal(part.forcing[name], values[[3, 1], 31:59])
 
 
-def test_stations_keep_what_is_theirs():
+def test_attributes_of_stations_are_selected_too():
     whole = stations()
     part = whole.at(whole.state == "GA").between(date(2014, 1, 2), date(2014, 1, 3))
     assert part.names.tolist() == whole.names[2::3].tolist()
@@ -28,5 +28,5 @@ def test_stations_keep_what_is_theirs():
 
 
 def test_days_outside_the_record_are_refused():
-    with pytest.raises(SamplesError, match=r"holds 2014-01-01\.\..*, not all of 2013-12-31\.\."):
+    with pytest.raises(SamplesError, match=r"contains 2014-01-01\.\..*, not all of 2013-12-31\.\."):
         cells().between(date(2013, 12, 31), date(2014, 1, 1))

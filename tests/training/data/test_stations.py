@@ -9,8 +9,7 @@ import pytest
 from pyproj import Geod
 
 from msm.training.data.gaps import season_means
-from msm.training.data.pixels import read_pixels
-from msm.training.data.samples import SamplesError
+from msm.training.data.samples import Samples, SamplesError
 from msm.training.data.stations import (
     PLACEHOLDERS,
     RULES,
@@ -34,7 +33,7 @@ CONSTANT = {
 
 
 def record(n_day: int = 10, stations: tuple[Station, ...] = (HERE,)) -> DailyRecord:
-    """Make a record of one mild day again and again, at each station."""
+    """Return a record of constant weather at each station."""
     shape = (len(stations), n_day)
     days = np.datetime64("2015-01-01") + np.arange(n_day)
     values = {name: np.full(shape, value, np.float32) for name, value in CONSTANT.items()}
@@ -42,7 +41,7 @@ def record(n_day: int = 10, stations: tuple[Station, ...] = (HERE,)) -> DailyRec
 
 
 def counts(report: dict[str, int]) -> dict[str, int]:
-    """Return what a report counted, without the rules that nothing fell to."""
+    """Return the counts of a report that are not 0."""
     return {rule: count for rule, count in report.items() if count}
 
 
@@ -86,7 +85,7 @@ def test_names_and_units_are_canonical():
         ("solar_mj_m2", -0.1, "solar range"),
     ],
 )
-def test_what_no_weather_is_is_removed_and_filled(name: str, value: float, rule: str):
+def test_values_out_of_range_are_removed_and_filled(name: str, value: float, rule: str):
     faulty = record()
     faulty.values[name][0, 4] = value
     samples, report = make_samples(faulty)
@@ -100,7 +99,7 @@ def test_what_no_weather_is_is_removed_and_filled(name: str, value: float, rule:
     assert np.isfinite(samples.target).all()
 
 
-def test_soil_moisture_out_of_range_is_no_target():
+def test_soil_moisture_out_of_range_is_not_a_target():
     faulty = record()
     faulty.values["soil_moisture_5cm"][0, :5] = [0.6, 0.601, 0.0, 0.001, -0.02]
     samples, report = make_samples(faulty)
@@ -110,7 +109,7 @@ def test_soil_moisture_out_of_range_is_no_target():
     assert counts(report) == {"soil moisture range": 3}
 
 
-def test_frozen_soil_is_no_target():
+def test_soil_moisture_of_frozen_days_is_not_a_target():
     nan = np.nan
     frost = record(6)
     frost.values["t_avg_c"][0] = [-0.1, 1.0, 1.0, nan, nan, nan]
@@ -133,7 +132,7 @@ def _with_gap(n_day: int, start: int, stop: int, name: str = "solar_mj_m2") -> D
     return gone
 
 
-def test_what_else_was_measured_of_the_soil_is_kept():
+def test_auxiliary_measurements_are_kept():
     made = record(4)
     values = dict(made.values)
     values["soil_moisture_10cm"] = np.array([[0.2, 0.7, 0.21, np.nan]], np.float32)
@@ -150,7 +149,7 @@ def test_what_else_was_measured_of_the_soil_is_kept():
     assert report["deeper range"] == 1
 
 
-def test_short_gaps_are_bridged():
+def test_short_gaps_are_interpolated():
     samples, report = make_samples(_with_gap(40, 10, 13))
     assert counts(report) == {"interpolated": 3}
     radiation = samples.forcing["shortwave_down"][0] / np.float32(1e6 / 86400)
@@ -168,7 +167,7 @@ def test_short_gaps_are_bridged():
         (398, 400, "solar_mj_m2"),
     ],
 )
-def test_other_gaps_get_the_mean_of_the_season(start: int, stop: int, name: str):
+def test_other_gaps_get_the_seasonal_mean(start: int, stop: int, name: str):
     gone = _with_gap(400, start, stop, name)
     samples, report = make_samples(gone)
     assert counts(report) == {"climatology": stop - start}
@@ -182,7 +181,7 @@ def test_other_gaps_get_the_mean_of_the_season(start: int, stop: int, name: str)
     assert samples.observed.sum() == 400 - (stop - start)
 
 
-def test_after_a_long_gap_the_soil_is_given_time():
+def test_targets_after_a_long_gap_are_removed():
     samples, report = make_samples(_with_gap(200, 50, 81, "rh_avg_percent"))
     expected = np.ones(200, bool)
     expected[50 : 81 + 60] = False
@@ -202,7 +201,7 @@ def test_a_target_is_counted_once():
     assert report["target in long gap"] == 21
 
 
-def test_placeholder_soils_are_found_by_the_rule(real_data: Path, real_record: DailyRecord):
+def test_placeholder_soils_are_detected(real_data: Path, real_record: DailyRecord):
     listed = re.findall(r"(\d+\.\d)/\d+\.\d/(\d+\.\d)", (real_data / "README.md").read_text())
     triples = {(round(float(sand) / 100, 3), round(float(clay) / 100, 3)) for sand, clay in listed}
     assert triples == set(PLACEHOLDERS)
@@ -215,7 +214,7 @@ def test_placeholder_soils_are_found_by_the_rule(real_data: Path, real_record: D
     assert all(soils.count(soil) == 1 for soil in alone)
 
 
-def test_no_soil_is_taken_from_a_placeholder():
+def test_placeholder_soils_are_missing():
     far = replace(HERE, wban="00002", lat=41.0)
     other = replace(HERE, wban="00003", sand=0.4)
     listed = replace(HERE, wban="00004", sand=0.639, clay=0.055)
@@ -226,7 +225,7 @@ def test_no_soil_is_taken_from_a_placeholder():
         np.testing.assert_array_equal(np.isfinite(values), [False, False, True, False, False])
 
 
-def test_twins_may_share_their_soil():
+def test_nearby_stations_may_share_their_soil():
     twin = replace(HERE, wban="00002", lat=40.4)  # 44 km to the north
     assert not shared_soils((HERE, twin)).any()
     assert shared_soils((HERE, twin, replace(HERE, wban="00003", lat=45.0))).all()
@@ -252,7 +251,7 @@ def test_values_of_another_unit_are_refused(name: str, change, sentence: str):
         make_samples(mistaken)
 
 
-def test_dry_or_silent_stations_have_no_mistaken_unit():
+def test_dry_stations_and_missing_values_pass_the_unit_check():
     dry = record()
     dry.values["precipitation_mm"][:] = 0
     dry.values["soil_temp_5cm_c"][:] = np.nan
@@ -267,7 +266,7 @@ def test_a_station_without_elevation_or_forcing_is_left_out():
     samples, report = make_samples(incomplete)
     assert samples.wban.tolist() == ["00001"]
     assert report["station left out"] == 2
-    with pytest.raises(SamplesError, match="no station has an elevation"):
+    with pytest.raises(SamplesError, match="No station has an elevation"):
         make_samples(record(stations=(nowhere,)))
 
 
@@ -321,11 +320,11 @@ def test_the_real_stations(real: tuple[Stations, dict[str, int]]):
     assert np.isfinite(years.target).sum(axis=1).min() >= 365
 
 
-def test_the_weather_is_that_of_the_satellite_cells(
-    real_data: Path, real: tuple[Stations, dict[str, int]]
+def test_the_weather_agrees_with_that_of_the_satellite_cells(
+    real_pixels: Samples, real: tuple[Stations, dict[str, int]]
 ):
     """NLDAS-2 knows the same weather, so that a mistaken unit or conversion would show."""
-    samples, cells = real[0], read_pixels(real_data)
+    samples, cells = real[0], real_pixels
     samples = samples.between(cells.days[0].item(), cells.days[-1].item())
     one, cell = np.divmod(np.arange(samples.n_cell * cells.n_cell), cells.n_cell)
     _, _, distance = Geod(ellps="WGS84").inv(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from msm.training.evaluation import crossval as crossvalidation
-from msm.training.evaluation.crossval import crossval, load, save
+from msm.training.evaluation.crossval import below_headline, crossval, load, save
 from msm.training.fitting.recipe import RecipeError
 from msm.training.protocol import Protocol, protocol
 from msm.training.split import Split
@@ -14,7 +14,7 @@ from tests.training.buckets import data, recipe
 
 @pytest.fixture(autouse=True)
 def _rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The protocol, but for the years of the buckets."""
+    """Use the protocol with the years of the bucket data."""
     stated = protocol().model_dump()
     stated["scoring"] |= {"first": "2014-03-01", "last": "2015-12-31", "min_days": 100}
     stated["folds"] |= {"number": 3}
@@ -49,8 +49,16 @@ def test_unseen_stations_are_predicted_and_scored(tmp_path: Path):
     assert (again.names, again.part) == (predicted.names, predicted.part)
 
 
-def test_a_shuffled_target_is_not_learned(tmp_path: Path):
-    """If the truth of a place leaked into its prediction, it would be found there."""
+def test_medians_over_few_sites_are_not_a_headline():
+    assert below_headline({"n_sites": 90}) is None
+    note = below_headline({"n_sites": 89})
+    assert note is not None
+    assert "89 sites" in note
+    assert "requires 90 sites" in note
+
+
+def test_a_shuffled_target_cannot_be_predicted(tmp_path: Path):
+    """A leak of the truth into the predictions would show as skill."""
     found = data()
     rng = np.random.default_rng(0)
     shuffled = np.stack([rng.permutation(row) for row in found.ground.target])
@@ -60,10 +68,15 @@ def test_a_shuffled_target_is_not_learned(tmp_path: Path):
     assert np.isfinite(predicted.soil_moisture).all()
 
 
-def test_the_values_of_a_test_site_change_no_prediction_there(tmp_path: Path):
-    """Nor its own normalisation, calibration or early stopping."""
+def test_the_truth_of_held_out_regions_does_not_affect_their_predictions(tmp_path: Path):
+    """Neither through the fit nor through normalisation and calibration."""
     found = data()
     before, _ = crossval(recipe(steps=10), found, Split.regions, tmp_path, workers=1)
+    assert set(zip(found.ground.state.tolist(), before.part, strict=True)) == {
+        ("KS", "South"),
+        ("OR", "Northwest"),
+        ("GA", "Southeast"),
+    }
     south = found.ground.state == "KS"
     target = np.where(south[:, None], 0.5 - found.ground.target, found.ground.target)
     moved = replace(found, ground=replace(found.ground, target=target))
@@ -74,29 +87,19 @@ def test_the_values_of_a_test_site_change_no_prediction_there(tmp_path: Path):
         assert not np.array_equal(one[~south], other[~south])
 
 
-def test_regions_are_left_out_as_a_whole(tmp_path: Path):
-    predicted, _ = crossval(recipe(steps=2), data(), Split.regions, tmp_path, workers=1)
-    assert set(zip(data().ground.state.tolist(), predicted.part, strict=True)) == {
-        ("KS", "South"),
-        ("OR", "Northwest"),
-        ("GA", "Southeast"),
-    }
-
-
-def test_the_second_year_at_the_satellite_cells(tmp_path: Path):
+def test_the_satellite_split_predicts_the_second_year(tmp_path: Path):
     asked = recipe(published="satellite", ground={"last": "2014-12-31"})
     predicted, result = crossval(asked, data(), Split.satellite, tmp_path, workers=1)
     assert predicted.soil_moisture.shape == (16, 365)
     assert predicted.days[0] == np.datetime64("2015-01-01")
     assert result["median"]["R"] > 0.8
-    with pytest.raises(RecipeError, match=r"learns from ground until 2015-12-31"):
+    with pytest.raises(RecipeError, match=r"is trained on ground until 2015-12-31"):
         crossval(recipe(published="satellite"), data(), Split.satellite, tmp_path, workers=1)
     with pytest.raises(RecipeError, match="publishes ground, not satellite"):
         crossval(recipe(), data(), Split.satellite, tmp_path, workers=1)
 
 
-def test_the_newest_retrieval_is_an_input_of_the_days_after_it(tmp_path: Path):
-    """The years of the test are given what the satellite saw a day before, and no sooner."""
+def test_a_retrieval_affects_predictions_from_its_lag_on(tmp_path: Path):
     asked = recipe(
         published="satellite",
         ground={"last": "2014-12-31"},

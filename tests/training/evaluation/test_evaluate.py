@@ -11,14 +11,14 @@ from tests.training.buckets import GROUND_ONLY, data, recipe, stations
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    """It learned from the first ten stations."""
+    """An ensemble whose card lists the first ten stations as training data."""
     found = data()
     few = found.ground.at(np.arange(10))
     planned = plan(recipe(**GROUND_ONLY, members=3), few, found.satellite, "")
     return ensemble_of(planned.card, members=3)
 
 
-def test_seen_and_unseen_sites_are_told_apart(checkpoint: Checkpoint):
+def test_training_sites_and_unseen_sites_are_separate(checkpoint: Checkpoint):
     unseen, result = evaluate(checkpoint, stations())
     assert result["n_sites"] == 20
     assert unseen.names == tuple(f"XX_Place_{number}" for number in range(10, 30))
@@ -30,7 +30,7 @@ def test_seen_and_unseen_sites_are_told_apart(checkpoint: Checkpoint):
     assert result["median"].keys() == {"R", "RMSE", "ubRMSE", "bias", "KGE", "R_anomaly"}
 
 
-def test_sites_that_were_all_seen_give_no_headline(checkpoint: Checkpoint):
+def test_training_sites_alone_give_no_medians(checkpoint: Checkpoint):
     unseen, result = evaluate(checkpoint, stations().at(np.arange(10)))
     assert unseen.names == ()
     assert result["n_sites"] == 0
@@ -39,8 +39,8 @@ def test_sites_that_were_all_seen_give_no_headline(checkpoint: Checkpoint):
     assert result["seen"]["n_sites"] == 10
 
 
-def test_days_that_are_not_scored_are_refused(checkpoint: Checkpoint):
+def test_days_outside_the_scored_period_are_refused(checkpoint: Checkpoint):
     late = stations()
     object.__setattr__(late, "days", late.days + 5000)
-    with pytest.raises(SamplesError, match=r"none of the scored 2012-01-01\.\.2022-12-31"):
+    with pytest.raises(SamplesError, match=r"none of the scored period 2012-01-01\.\.2022-12-31"):
         evaluate(checkpoint, late)

@@ -41,20 +41,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def predicted(error: float, n_site: int = 20, days: np.ndarray = DAYS, seed: int = 1) -> Predicted:
-    """Predict sites with so large an error, 0.01 of which is common to all predictions."""
+    """Predict sites with a random error of this size and a common one of 0.01."""
     truth = np.random.default_rng(0).uniform(0.1, 0.4, (n_site, days.size))
     noise = np.random.default_rng(seed).normal(0, error, truth.shape)
     common = np.random.default_rng(0).normal(0, 0.01, truth.shape)
-    said = (truth + noise + common).astype(np.float32)
+    mean = (truth + noise + common).astype(np.float32)
     names = tuple(f"site {number:02d}" for number in range(n_site))
     truth = truth.astype(np.float32)
     nowhere = np.zeros(n_site)
-    return Predicted(names, names, nowhere, nowhere, days, truth, said, np.full_like(said, error))
+    return Predicted(names, names, nowhere, nowhere, days, truth, mean, np.full_like(mean, error))
 
 
 @pytest.fixture
 def candidate(tmp_path: Path, data: Data) -> Candidate:
-    """Make a checkpoint that was not fitted, and a cross-validation with an error as wished."""
+    """Create an untrained checkpoint and a cross-validation with a given error."""
 
     def make(version: str, error: float = 0.03, seed: int = 1) -> tuple[Path, Path]:
         recipe = read_recipe(write_recipe(tmp_path, version))
@@ -81,7 +81,7 @@ def pointer(card: Path) -> bytes:
     return (card.parent / POINTER).read_bytes()
 
 
-def test_the_first_comes_into_use_with_its_cross_validation_beside_it(candidate: Candidate):
+def test_the_first_checkpoint_is_promoted_with_its_cross_validation(candidate: Candidate):
     card, crossval = candidate("1")
     promotion = promote(card, crossval, NOW)
     assert (promotion.why, promotion.replaced, promotion.comparison) == ("first", None, None)
@@ -92,11 +92,13 @@ def test_the_first_comes_into_use_with_its_cross_validation_beside_it(candidate:
         assert str(one) == str(other)
 
 
-def test_one_that_is_not_worse_replaces_it_and_both_stay(candidate: Candidate):
+def test_a_checkpoint_that_is_not_worse_replaces_the_old_one(
+    candidate: Candidate,
+):
     old, crossval = candidate("1", error=0.03)
     first = promote(old, crossval, NOW)
     before = {path: path.read_bytes() for path in old.parent.glob("tiny-1*")}
-    # The work folder holds one cross-validation of a name: that of the new recipe from here on.
+    # From here on the work folder contains the cross-validation of the new recipe.
     new, crossval = candidate("2", error=0.03, seed=2)
     second = promote(new, crossval, LATER)
     assert second.why == "not worse"
@@ -115,28 +117,28 @@ def test_one_that_is_not_worse_replaces_it_and_both_stay(candidate: Candidate):
     assert card_in_use(old.parent) == new
 
 
-def test_a_worse_one_is_refused_and_nothing_changes(candidate: Candidate):
+def test_a_worse_checkpoint_is_refused_and_nothing_changes(candidate: Candidate):
     old, crossval = candidate("1", error=0.03)
     promote(old, crossval, NOW)
     before = pointer(old)
     new, crossval = candidate("2", error=0.04, seed=2)
     with pytest.raises(WorseError) as refused:
         promote(new, crossval, LATER)
-    told = str(pickle.loads(pickle.dumps(refused.value)))  # noqa: S301
-    assert "checkpoint tiny 2 is worse than tiny 1, which stays in use" in told
+    message = str(pickle.loads(pickle.dumps(refused.value)))  # noqa: S301
+    assert "Checkpoint tiny 2 is worse than tiny 1, which stays in use" in message
     found = refused.value.comparison
     assert found.low > 0
     for figure in (found.new, found.old, found.difference, found.low, found.high):
-        assert f"{figure:.4f}" in told
-    assert "95%" in told
-    assert "improve the recipe" in told
-    assert "\n" not in told
+        assert f"{figure:.4f}" in message
+    assert "95%" in message
+    assert "improve the recipe" in message
+    assert "\n" not in message
     assert pointer(old) == before
     assert card_in_use(old.parent) == old
     assert not kept_crossval(new).exists()
 
 
-def test_the_same_one_again_changes_nothing(candidate: Candidate):
+def test_promoting_the_checkpoint_in_use_changes_nothing(candidate: Candidate):
     card, crossval = candidate("1")
     promotion = promote(card, crossval, NOW)
     before = pointer(card)
@@ -145,7 +147,7 @@ def test_the_same_one_again_changes_nothing(candidate: Candidate):
     assert pointer(card) == before
 
 
-def test_one_goes_back_to_what_was_in_use_although_it_is_worse(candidate: Candidate):
+def test_going_back_to_a_former_checkpoint_needs_no_comparison(candidate: Candidate):
     old, crossval = candidate("1", error=0.04)
     first = promote(old, crossval, NOW)
     new, crossval = candidate("2", error=0.03, seed=2)
@@ -156,14 +158,14 @@ def test_one_goes_back_to_what_was_in_use_although_it_is_worse(candidate: Candid
     current = read_current(old.parent)
     assert current is not None
     assert current.promotions == (back, second, first)
-    # Forward again is a promotion like any other, by what was kept.
+    # The way forward is an ordinary promotion with the kept cross-validation.
     crossval.unlink()
     again = promote(new, crossval, LATER)
     assert again.comparison == second.comparison
     assert card_in_use(old.parent) == new
 
 
-def test_one_does_not_go_back_to_what_never_was(candidate: Candidate):
+def test_going_back_to_a_checkpoint_that_never_was_in_use_is_refused(candidate: Candidate):
     card, crossval = candidate("1")
     with pytest.raises(PromotionError, match=r"never was in use: promote it without --back"):
         go_back(card, NOW)
@@ -180,7 +182,7 @@ def test_another_checkpoint_of_the_same_name_and_version_is_refused(candidate: C
 
 
 @pytest.mark.parametrize("key", ["split", "recipe_sha256", "data_sha256"])
-def test_the_cross_validation_of_something_else_is_refused(candidate: Candidate, key: str):
+def test_a_cross_validation_of_another_recipe_is_refused(candidate: Candidate, key: str):
     card, crossval = candidate("1")
     result = json.loads(crossval.read_text())
     crossval.write_text(json.dumps(result | {key: "another"}))
@@ -194,7 +196,7 @@ def test_a_missing_or_damaged_cross_validation_is_named(candidate: Candidate):
     numbers = crossval.with_suffix(".npz")
     whole = numbers.read_bytes()
     numbers.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(PromotionError, match=r"tiny-folds\.json .* cannot be read: make it"):
+    with pytest.raises(PromotionError, match=r"tiny-folds\.json .* cannot be read: create it"):
         promote(card, crossval, NOW)
     numbers.write_bytes(whole)
     promote(card, crossval, NOW)
@@ -210,7 +212,7 @@ def test_a_checkpoint_that_cannot_be_read_is_refused(tmp_path: Path):
         promote(tmp_path / "nowhere.json", tmp_path / "folds.json", NOW)
 
 
-def test_a_kill_between_the_copies_and_the_pointer_costs_nothing(
+def test_a_promotion_can_be_repeated_after_a_kill_before_the_record(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ):
     card, crossval = candidate("1")
@@ -229,7 +231,7 @@ def test_a_kill_between_the_copies_and_the_pointer_costs_nothing(
 def test_only_the_common_sites_and_days_are_compared():
     new, old = predicted(0.03), predicted(0.03, seed=2)
     whole = compare(new, old)
-    # Sites and days that only one has, and holes in one, do not count for the other either.
+    # Sites, days and values that only one has are not compared.
     more = predicted(0.03, n_site=25, days=np.append(DAYS, DAYS[-1] + 1 + np.arange(50)))
     again = Predicted(
         names=(*new.names[::-1], "elsewhere"),
@@ -251,7 +253,7 @@ def test_only_the_common_sites_and_days_are_compared():
     assert compare(new, holes) != whole
 
 
-def test_too_few_sites_with_enough_days_decide_nothing():
+def test_too_few_common_sites_are_refused():
     with pytest.raises(PromotionError, match=r"have 9 sites in common with 365 days"):
         compare(predicted(0.03, n_site=9), predicted(0.04))
     with pytest.raises(MsmError, match="have 0 sites in common"):

@@ -6,13 +6,13 @@ import pytest
 from msm.model.checkpoint import CheckpointError, load_checkpoint
 from msm.training.data.samples import SamplesError
 from msm.training.fitting.ensemble import plan, train
-from msm.training.fitting.predict_stations import hindcast
+from msm.training.fitting.predict_stations import predict_stations
 from msm.training.fitting.recipe import RecipeError
 from msm.training.metrics import site_metrics
 from tests.training.buckets import GROUND_ONLY, cells, data, recipe, stations
 
 
-def test_the_card_says_what_was_learned_from():
+def test_the_card_lists_the_training_data():
     found = data()
     planned = plan(recipe(), found.ground, found.satellite, "abc")
     card = planned.card
@@ -26,9 +26,9 @@ def test_the_card_says_what_was_learned_from():
     assert parts[0] | parts[1] == set(record.stations)
     assert not parts[0] & parts[1]
     for part, job in zip(parts, planned.jobs, strict=True):
-        learned = job.streams["ground"].places
-        assert set(learned.names) == set(record.stations) - part
-        assert learned.days[-1] == np.datetime64("2015-12-31")
+        places = job.streams["ground"].places
+        assert set(places.names) == set(record.stations) - part
+        assert places.days[-1] == np.datetime64("2015-12-31")
         assert job.streams["satellite"].places.days.size == 365
 
 
@@ -49,25 +49,25 @@ def test_inputs_are_normalised_over_both_streams():
     )
 
 
-def test_a_trained_checkpoint_knows_places_that_it_has_not_seen(tmp_path: Path):
+def test_a_trained_checkpoint_predicts_unseen_places(tmp_path: Path):
     out = tmp_path / "tiny.json"
     trained = train(recipe(), data(), out, tmp_path, workers=1)
     assert load_checkpoint(out).sha256 == trained.sha256
     assert trained.card.uncertainty.aleatoric != 1.0
     others = stations(seed=8)
-    metrics = site_metrics(hindcast(trained, others).soil_moisture, others.target).medians()
+    metrics = site_metrics(predict_stations(trained, others).soil_moisture, others.target).medians()
     assert metrics["r"] > 0.9
     assert abs(metrics["bias"]) < 0.02
     unseen = cells(seed=9)
-    satellite = hindcast(trained, unseen, "satellite").soil_moisture
+    satellite = predict_stations(trained, unseen, "satellite").soil_moisture
     assert abs(site_metrics(satellite, unseen.target).medians()["bias"]) < 0.02
     with pytest.raises(CheckpointError, match="exists and is not overwritten"):
         train(recipe(), data(), out, tmp_path, workers=1)
 
 
-def test_what_the_samples_do_not_have_is_named():
+def test_missing_inputs_and_days_are_named():
     found = data()
-    with pytest.raises(SamplesError, match="no specific_humidity, which the network takes"):
+    with pytest.raises(SamplesError, match="no specific_humidity, which the network needs"):
         plan(
             recipe(forcing=["precipitation", "specific_humidity", "longwave_down"]),
             found.ground,

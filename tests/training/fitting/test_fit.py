@@ -6,7 +6,7 @@ import torch
 
 from msm.model.network import SoilMoistureLSTM
 from msm.training.fitting.ensemble import plan
-from msm.training.fitting.fit import Coarse, Stream, channels, fit
+from msm.training.fitting.fit import Stream, Targets, channels, fit
 from msm.training.fitting.fits import Job
 from msm.training.fitting.losses import Estimate, Groups, stream_loss
 from msm.training.fitting.recipe import Recipe, WrittenRecipe
@@ -19,8 +19,8 @@ def _job(**changes: object) -> Job:
 
 
 def _fit(job: Job, losses: list[float] | None = None) -> SoilMoistureLSTM:
-    tick = (losses if losses is not None else []).append
-    return fit(job.recipe.recipe, job.card, job.streams, job.seed, tick)
+    on_step = (losses if losses is not None else []).append
+    return fit(job.recipe.recipe, job.card, job.streams, job.seed, on_step)
 
 
 def _same(one: SoilMoistureLSTM, other: SoilMoistureLSTM) -> bool:
@@ -35,44 +35,44 @@ def test_the_same_seed_gives_the_same_weights():
     assert not _same(one, _fit(replace(job, seed=job.seed + 1)))
 
 
-def test_the_loss_falls_and_each_step_is_told():
+def test_the_loss_falls_and_each_step_is_reported():
     losses: list[float] = []
     _fit(_job(steps=60), losses)
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
 
 
-def test_both_streams_teach():
-    """A stream whose targets are all another value moves the weights; one without targets not."""
+def test_both_streams_affect_the_weights():
+    """Other targets change the weights; a stream without targets keeps them finite."""
     job = _job(steps=3)
+    fitted = _fit(job)
     for name, stream in job.streams.items():
-        moved = replace(stream.coarse, target=stream.coarse.target + 0.1)
-        nothing = replace(stream.coarse, target=np.full_like(stream.coarse.target, np.nan))
-        with_moved = job.streams | {name: replace(stream, coarse=moved)}
-        without = job.streams | {name: replace(stream, coarse=nothing)}
-        start = _fit(job)
-        assert not _same(start, _fit(replace(job, streams=with_moved)))
+        moved = replace(stream.targets, target=stream.targets.target + 0.1)
+        nothing = replace(stream.targets, target=np.full_like(stream.targets.target, np.nan))
+        with_moved = job.streams | {name: replace(stream, targets=moved)}
+        without = job.streams | {name: replace(stream, targets=nothing)}
+        assert not _same(fitted, _fit(replace(job, streams=with_moved)))
         alone = _fit(replace(job, streams=without))
         assert all(torch.isfinite(values).all() for values in alone.parameters())
 
 
 def test_the_first_days_of_a_window_are_not_scored():
-    """Targets only where no window can score them teach nothing."""
+    """Targets that only fall into warm-up days do not affect the weights."""
     job = _job(**GROUND_ONLY, steps=3, window_days=700, warm_up_days=600)
     ground = job.streams["ground"]
-    early = ground.coarse.target.copy()
+    early = ground.targets.target.copy()
     early[:, 600:] = np.nan
-    hidden = Coarse(early, ground.coarse.sample, ground.coarse.weight)
+    hidden = Targets(early, ground.targets.sample, ground.targets.weight)
     other = replace(hidden, target=np.where(np.isnan(early), early, early + 0.2))
     fits = [
-        _fit(replace(job, streams={"ground": replace(ground, coarse=coarse)}))
+        _fit(replace(job, streams={"ground": replace(ground, targets=coarse)}))
         for coarse in (hidden, other)
     ]
     assert _same(*fits)
 
 
-def test_a_place_may_have_a_level_of_its_own():
-    """Stations that read 0.1 too much at random disturb a network without levels more."""
+def test_levels_of_places_absorb_constant_offsets():
+    """Random offsets of ±0.1 between stations harm a network without levels more."""
     found = data()
     rng = np.random.default_rng(3)
     offset = rng.choice([-0.1, 0.1], found.ground.n_cell).astype(np.float32)
@@ -84,10 +84,10 @@ def test_a_place_may_have_a_level_of_its_own():
         (job,) = planned.jobs
         network = _fit(job)
         with torch.no_grad():
-            said = network(channels(job.card, job.streams["ground"].places))[0][..., 0].numpy()
+            output = network(channels(job.card, job.streams["ground"].places))[0][..., 0].numpy()
         head = job.card.head
         error = (
-            said * head.std
+            output * head.std
             + head.mean
             - found.ground.between(
                 *(job.recipe.recipe.ground.first, job.recipe.recipe.ground.last)
@@ -99,13 +99,13 @@ def test_a_place_may_have_a_level_of_its_own():
 
 
 def test_fine_places_are_averaged_before_they_are_compared():
-    """16 fine cells and one coarse target: the step is that of a plain loop over the cells."""
+    """With one coarse target, the loss of the first step equals a plain loop over the cells."""
     job = _job(steps=1, **GROUND_ONLY, ground={"windows": 1, "level_penalty": None}, dropout=0.0)
     places = job.streams["ground"].places
     n = places.n_cell
     weight = np.linspace(0.2, 1.0, n)
     target = np.full((1, places.days.size), 0.3, np.float32)
-    coarse = Coarse(target, np.zeros(n, np.intp), weight)
+    coarse = Targets(target, np.zeros(n, np.intp), weight)
     losses: list[float] = []
     _fit(replace(job, streams={"ground": Stream(places, coarse)}), losses)
     torch.manual_seed(job.seed)
@@ -126,18 +126,17 @@ def test_fine_places_are_averaged_before_they_are_compared():
     assert losses[0] == pytest.approx(share * float((squared + likelihood).mean()), rel=1e-4)
 
 
-def test_what_else_was_measured_teaches_and_is_forgotten():
-    """The level below is half of the one above: the weights move, the outputs are the card's."""
+def test_auxiliary_targets_affect_the_weights_and_their_outputs_are_removed():
+    """The deeper soil moisture is half of the upper one."""
     found = data()
     below = (0.5 * found.ground.target).astype(np.float32)
     below[0] = np.nan
     deeper = replace(found.ground, auxiliary={"soil_moisture_10cm": below})
     asked = recipe(steps=40, ground={"auxiliary": ["soil_moisture_10cm"], "level_penalty": 0.1})
     job = plan(asked, deeper, found.satellite, "").jobs[0]
-    network = _fit(job)
-    assert network.head.out_features == job.card.n_outputs
     losses: list[float] = []
-    _fit(job, losses)
+    network = _fit(job, losses)
+    assert network.head.out_features == job.card.n_outputs
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     ground = job.streams["ground"]
     unmeasured = {name: np.full_like(v, np.nan) for name, v in ground.auxiliary.items()}
@@ -147,23 +146,22 @@ def test_what_else_was_measured_teaches_and_is_forgotten():
     assert job.sha256 != without.sha256
 
 
-def test_the_output_of_what_else_was_measured_learns_it():
-    """With nothing but auxiliary values the loss is theirs alone, and it falls."""
+def test_auxiliary_targets_alone_are_fitted():
     found = data()
     deeper = replace(found.ground, auxiliary={"soil_moisture_10cm": found.ground.target})
     asked = recipe(steps=60, **GROUND_ONLY, ground={"auxiliary": ["soil_moisture_10cm"]})
     job = plan(asked, deeper, found.satellite, "").jobs[0]
     ground = job.streams["ground"]
-    untold = replace(ground.coarse, target=np.full_like(ground.coarse.target, np.nan))
+    no_targets = replace(ground.targets, target=np.full_like(ground.targets.target, np.nan))
     losses: list[float] = []
-    _fit(replace(job, streams={"ground": replace(ground, coarse=untold)}), losses)
+    _fit(replace(job, streams={"ground": replace(ground, targets=no_targets)}), losses)
     share = job.recipe.recipe.ground.share * job.recipe.recipe.ground.auxiliary_share
     assert losses[0] == pytest.approx(share, rel=0.6)
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
-def test_a_place_without_mapped_soil_is_learned_too():
-    """With every window without its optional statics, their values teach nothing."""
+def test_dropped_optional_statics_do_not_affect_the_weights():
+    """All windows have their optional statics dropped."""
     job = _job(steps=3, source_dropout=0.999999, optional=["longwave_down", "sand"])
     sandier = {
         name: replace(stream, places=replace(stream.places, statics={"sand": other}))
@@ -173,8 +171,8 @@ def test_a_place_without_mapped_soil_is_learned_too():
     assert _same(_fit(job), _fit(replace(job, streams=sandier)))
 
 
-def test_a_late_source_is_masked():
-    """With every window without its optional forcing, its values teach nothing."""
+def test_dropped_optional_forcing_does_not_affect_the_weights():
+    """All windows have their optional forcing dropped."""
     job = _job(steps=3, source_dropout=0.999999)
     satellite = job.streams["satellite"]
     forcing = satellite.places.forcing
@@ -189,8 +187,7 @@ def _undropped(found: Recipe) -> Recipe:
     return found.model_copy(update={"source_dropout": 0.0})
 
 
-def test_the_variance_does_not_move_the_mean():
-    """The likelihood's gradient with respect to the mean is cut off."""
+def test_the_likelihood_has_no_gradient_to_the_mean():
     mean = torch.zeros(1, 4, requires_grad=True)
     log_variance = torch.zeros(1, 4, requires_grad=True)
     target = torch.ones(1, 4)
@@ -200,15 +197,15 @@ def test_the_variance_does_not_move_the_mean():
     assert log_variance.grad is not None
 
 
-def test_a_stream_may_take_part_in_the_first_steps_only():
-    """Its targets matter to the first of four steps, and the other stream's to all."""
+def test_a_stream_with_until_is_used_in_the_first_steps_only():
+    """Its targets affect the first of four steps, those of the other stream all of them."""
     job = _job(steps=4, satellite={"until": 0.25})
     losses: list[float] = []
     without: list[float] = []
     _fit(job, losses)
-    nothing = np.full_like(job.streams["satellite"].coarse.target, np.nan)
+    nothing = np.full_like(job.streams["satellite"].targets.target, np.nan)
     satellite = job.streams["satellite"]
-    unseen = replace(satellite, coarse=replace(satellite.coarse, target=nothing))
+    unseen = replace(satellite, targets=replace(satellite.targets, target=nothing))
     _fit(replace(job, streams=job.streams | {"satellite": unseen}), without)
     assert losses[0] > without[0]
     plain: list[float] = []

@@ -9,7 +9,7 @@ import torch
 from msm.training.data.samples import Samples
 from msm.training.data.stations import Stations
 from msm.training.fitting.ensemble import Plan, plan
-from msm.training.fitting.fit import Coarse, Stream, fit
+from msm.training.fitting.fit import Stream, Targets, fit
 from msm.training.fitting.recipe import Recipe, WrittenRecipe
 
 DAYS = 120
@@ -82,7 +82,7 @@ def planned() -> Plan:
 def _losses(planned: Plan, device: str) -> list[float]:
     cells = planned.streams["satellite"].places
     # Twelve cells in three coarse ones, so that averages are taken on the device too.
-    coarse = Coarse(cells.target[::4], np.repeat(np.arange(3), 4), np.ones(12))
+    coarse = Targets(cells.target[::4], np.repeat(np.arange(3), 4), np.ones(12))
     streams = planned.streams | {"satellite": Stream(cells, coarse)}
     losses: list[float] = []
     network = fit(RECIPE, planned.card, streams, 1, losses.append, device)

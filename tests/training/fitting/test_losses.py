@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import Tensor
 
-from msm.training.fitting.losses import Estimate, Groups, average, multiscale, stream_loss
+from msm.training.fitting.losses import Estimate, Groups, average, stream_loss
 
 NAN = math.nan
 SAMPLE = torch.tensor([2, 0, 2, 0, 2, 4, 3])
@@ -58,14 +58,14 @@ def _slow_loss(
 
 @pytest.mark.parametrize("likelihood", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_loss_against_a_plain_loop(likelihood: bool, weighted: bool):
+def test_the_loss_equals_a_plain_loop(likelihood: bool, weighted: bool):
     fine = Estimate(_normal(7, 4), _normal(7, 4, seed=2) if likelihood else None)
     weight = torch.tensor([0.5, 1, 2, 1, 3], dtype=torch.float64) if weighted else None
     found = stream_loss(fine, _target(), GROUPS, weight)
     assert found.item() == pytest.approx(_slow_loss(fine, _target(), GROUPS, weight), rel=1e-12)
 
 
-def test_the_average_of_fine_cells_and_of_their_deviations():
+def test_means_and_standard_deviations_of_fine_cells_are_averaged():
     fine = Estimate(torch.tensor([[1.0], [4.0]]), torch.tensor([[1.0], [9.0]]).log())
     groups = Groups(torch.tensor([0, 0]), torch.tensor([3.0, 1.0]), 2)
     coarse, covered = average(fine, groups)
@@ -93,14 +93,14 @@ def test_gradients_are_those_of_the_loss(likelihood: bool):
         fine = Estimate(mean, log_variance if likelihood else None)
         sites = Estimate(mean[:5], log_variance[:5] if likelihood else None)
         satellite = stream_loss(fine, _target(), GROUPS, weight)
-        return multiscale(satellite, stream_loss(sites, _target()), 0.3)
+        return 0.7 * satellite + 0.3 * stream_loss(sites, _target())
 
     inputs = (mean, log_variance) if likelihood else (mean, log_variance.detach())
     assert torch.autograd.gradcheck(loss, inputs)
 
 
 @pytest.mark.parametrize("likelihood", [False, True])
-def test_cells_that_nobody_scores_have_no_gradient(likelihood: bool):
+def test_cells_without_scored_targets_have_no_gradient(likelihood: bool):
     mean = _normal(7, 4).requires_grad_()
     log_variance = _normal(7, 4, seed=2).requires_grad_()
     fine = Estimate(mean, log_variance if likelihood else None)
@@ -123,7 +123,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("likelihood", [False, True])
 @pytest.mark.parametrize("case", EMPTY)
-def test_a_stream_without_targets_does_nothing(case: str, likelihood: bool):
+def test_a_stream_without_targets_has_loss_and_gradient_zero(case: str, likelihood: bool):
     target, groups, weight = EMPTY[case]
     mean, log_variance = _normal(7, 4).requires_grad_(), _normal(7, 4).requires_grad_()
     loss = stream_loss(Estimate(mean, log_variance if likelihood else None), target, groups, weight)
@@ -136,7 +136,7 @@ def test_a_stream_without_targets_does_nothing(case: str, likelihood: bool):
         assert (log_variance.grad == 0).all()
 
 
-def test_a_stream_without_samples_does_nothing():
+def test_a_stream_without_samples_has_loss_zero():
     none = torch.zeros(0, 4, requires_grad=True)
     groups = Groups(torch.zeros(0, dtype=torch.int64), torch.zeros(0), 0)
     for loss in (
@@ -158,12 +158,12 @@ def test_an_error_of_zero_has_finite_gradients(likelihood: bool):
     if likelihood:
         assert log_variance.grad is not None
         assert torch.isfinite(log_variance.grad).all()
-        # A perfect prediction may be surer of itself.
+        # The variance of a perfect prediction should decrease.
         assert (log_variance.grad[WEIGHT > 0] > 0).all()
 
 
 @pytest.mark.parametrize("likelihood", [False, True])
-def test_a_prediction_beyond_all_bounds_is_still_drawn_back(likelihood: bool):
+def test_a_prediction_far_out_of_range_has_a_large_gradient(likelihood: bool):
     mean = torch.tensor([[-50.0], [50.0]], requires_grad=True)
     fine = Estimate(mean, torch.zeros(2, 1) if likelihood else None)
     stream_loss(fine, torch.zeros(2, 1)).backward()
@@ -172,7 +172,7 @@ def test_a_prediction_beyond_all_bounds_is_still_drawn_back(likelihood: bool):
     assert mean.grad[1] > 10
 
 
-def test_the_best_log_variance_is_that_of_the_errors():
+def test_the_optimal_log_variance_is_that_of_the_errors():
     error = _normal(1, 400) * 0.3
     log_variance = error.square().mean().log().expand(1, 400).clone().requires_grad_()
     stream_loss(Estimate(error, log_variance), torch.zeros_like(error)).backward()
@@ -180,7 +180,7 @@ def test_the_best_log_variance_is_that_of_the_errors():
     assert log_variance.grad.sum().item() == pytest.approx(0, abs=1e-12)
 
 
-def test_every_target_weighs_the_same_unless_its_sample_is_weighted():
+def test_targets_have_equal_weights_unless_samples_are_weighted():
     mean = torch.tensor([[1.0, 1.0, 1.0], [3.0, 0.0, 0.0]])
     target = torch.tensor([[0.0, 0.0, 0.0], [0.0, NAN, NAN]])
     assert stream_loss(Estimate(mean), target) == (3 * 1 + 9) / 4
@@ -188,15 +188,6 @@ def test_every_target_weighs_the_same_unless_its_sample_is_weighted():
     assert stream_loss(Estimate(mean), target, None, torch.tensor([1 / 3, 1.0])).item() == (
         pytest.approx((1 + 9) / 2)
     )
-
-
-def test_both_streams_have_their_share():
-    satellite, site = torch.tensor(2.0), torch.tensor(6.0)
-    assert multiscale(satellite, site, 0.0) == 2
-    assert multiscale(satellite, site, 0.25) == 3
-    assert multiscale(satellite, site, 1.0) == 6
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        multiscale(satellite, site, 1.1)
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -239,7 +230,7 @@ def test_the_order_of_the_fine_cells_does_not_matter(stream, random):
 
 
 @given(_streams(), st.data())
-def test_a_fine_cell_in_two_halves_is_one(stream, data):
+def test_splitting_a_fine_cell_does_not_change_the_loss(stream, data):
     fine, target, groups = stream
     n_fine = len(groups.sample)
     twice = data.draw(st.integers(0, n_fine - 1))
@@ -253,7 +244,7 @@ def test_a_fine_cell_in_two_halves_is_one(stream, data):
 
 
 @given(_streams())
-def test_any_stream_against_the_plain_loop(stream):
+def test_any_stream_loss_equals_the_plain_loop(stream):
     fine, target, groups = stream
     expected = _slow_loss(fine, target, groups)
     assert stream_loss(fine, target, groups).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
