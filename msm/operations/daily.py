@@ -12,7 +12,7 @@ from msm.pipeline.chains import open_chain
 from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.ledger import Ledger
 from msm.pipeline.model_inputs import is_gap, stored_forcing
-from msm.pipeline.refresh import awaits_better_inputs, refresh_inputs
+from msm.pipeline.refresh import refresh_awaited
 from msm.pipeline.run import Progress, Run, check_day, silent
 
 
@@ -48,8 +48,7 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     if is_gap(run, day):
         # It gets no map, unless its granules have arrived after all.
         stored_forcing(run, day)
-    if awaits_better_inputs(run, day):
-        refresh_inputs(run, [day], executor)
+    refresh_awaited(run, day, executor)
     chain = open_chain(run, day)
     ledger = Ledger(run, chain)
     recorded = set(ledger.recorded()) - {day}

@@ -6,7 +6,6 @@ they do about a failure; the steps are the same, and so is the archive that come
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -24,8 +23,6 @@ from msm.pipeline.assess import assess_published
 from msm.pipeline.day_sources import IncompleteDayError
 from msm.pipeline.executor import Executor, Future
 from msm.pipeline.run import Progress, Run, silent
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -45,11 +42,6 @@ class RunReport:
     days_run: int = 0
     """Number of days that the network was run over."""
     seconds: float = 0.0
-
-    def note(self, day: date, error: MsmError) -> None:
-        """Log and keep the error of a day."""
-        log.warning("%s", error)
-        self.errors[day] = error
 
 
 def produce(
@@ -100,22 +92,33 @@ def produce(
                 publications.add(day)
             _advance(run, chain, plan, executor, progress, report, publications)
     report.published = dict(sorted(report.published.items()))
-    report.assessed = assess_published(
-        run,
-        {*assessed, *plan.why},
-        report.published,
-        executor,
-    )
+    try:
+        _follow_up(run, report, {*assessed, *plan.why}, executor, now, scan)
+    except MsmError as error:
+        # Where the days failed already, that failure is the cause.
+        raise next(iter(report.errors.values()), error) from error
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _follow_up(
+    run: Run,
+    report: RunReport,
+    days: Collection[date],
+    executor: Executor,
+    now: datetime,
+    scan: LastScan | None,
+) -> None:
+    """Assess the published maps, and note the failures and how new the newest maps are."""
+    report.assessed = assess_published(run, days, report.published, executor)
     failures = {
         day: Failure(sentence=str(error), since=now, missing=isinstance(error, IncompleteDayError))
         for day, error in report.errors.items()
     }
-    note_failures(run, {*assessed, *plan.why}, failures)
+    note_failures(run, days, failures)
     if scan is not None:
         note_scan(run, scan)
     put_freshness(run, now)
-    report.seconds += time.monotonic() - began
-    return report
 
 
 def _advance(
@@ -141,8 +144,7 @@ def _advance(
                 if done.predicted:
                     publications.add(done.day)
     except MsmError as error:
-        report.note(min(left, default=max(plan.run)), error)
-        report.stopped = error
+        report.errors[min(left, default=max(plan.run))] = report.stopped = error
 
 
 class _Publications:
@@ -184,4 +186,4 @@ class _Publications:
         try:
             yield
         except MsmError as error:
-            self.report.note(day, error)
+            self.report.errors[day] = error

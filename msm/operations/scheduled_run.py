@@ -130,6 +130,8 @@ def scheduled_run(run: Run, now: datetime, progress: Progress = silent) -> Sched
             stopped=stopped,
         ),
     )
+    for error in report.errors.values():
+        log.warning("%s", error)
     return ScheduledReport(days[0], last, report, states(run, days, now), stopped)
 
 
@@ -174,7 +176,6 @@ def _store_inputs(
                 sources = select_and_fetch(run, left[0], left[-1], window=offers)
             except IncompleteDayError as error:
                 day = left.pop(0)
-                log.warning("%s", error)
                 errors[day] = error
                 if day not in run.settings.gaps:
                     break

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from msm.fields import cell_fields
 from msm.pipeline.day_sources import (
     DaySources,
     Window,
@@ -17,7 +16,12 @@ from msm.pipeline.day_sources import (
 from msm.pipeline.executor import Executor, Future
 from msm.pipeline.model_inputs import forcing_label, forcing_labels
 from msm.pipeline.run import Run, windows
-from msm.pipeline.stored_retrievals import known_days, make_retrievals, revised_retrievals
+from msm.pipeline.stored_retrievals import (
+    better_retrievals,
+    known_days,
+    make_retrievals,
+    revised_retrievals,
+)
 
 
 def refresh_inputs(
@@ -47,6 +51,13 @@ def refresh_inputs(
     revised = revised_retrievals(run, days)
     made = {day: revised[day] for day in make_retrievals(run, revised)}
     why = _with_retrievals(run, days, made)
+    return dict(sorted((why | _refresh_forcing(run, days, executor, window)).items()))
+
+
+def _refresh_forcing(
+    run: Run, days: Sequence[date], executor: Executor, window: Window | None = None
+) -> dict[date, str]:
+    why = {}
     with making_forcing(executor) as make:
         for part in [days] if window else windows(days):
             labels = forcing_labels(run, part)
@@ -55,7 +66,7 @@ def refresh_inputs(
                 if sources is not None:
                     make(day, sources)
                     why[day] = _offered(granules)
-    return dict(sorted(why.items()))
+    return why
 
 
 def find_revised_inputs(run: Run, days: Iterable[date]) -> dict[date, str]:
@@ -68,12 +79,12 @@ def find_revised_inputs(run: Run, days: Iterable[date]) -> dict[date, str]:
     return dict(sorted(found.items()))
 
 
-def awaits_better_inputs(run: Run, day: date) -> bool:
-    """Return whether a better source, or a retrieval, was not available when inputs were made."""
+def refresh_awaited(run: Run, day: date, executor: Executor) -> None:
+    """Make the stored inputs of a day again where a better source was not available then."""
     label = forcing_label(run, day)
-    paths = map(run.workspace.retrieval, known_days(run, day))
-    labels = [cell_fields.read_label(path) for path in paths if path.exists()]
-    return any(found.awaited for found in (*([label] if label else []), *labels))
+    if label and label.awaited:
+        _refresh_forcing(run, [day], executor)
+    better_retrievals(run, day)
 
 
 @contextmanager

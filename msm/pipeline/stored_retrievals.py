@@ -49,6 +49,13 @@ def store_retrievals(run: Run, days: Iterable[date]) -> None:
     make_retrievals(run, missing_days(run, days))
 
 
+def better_retrievals(run: Run, day: date) -> None:
+    """Search again for the granules that were missing among the retrievals that a day is given."""
+    stored = [known for known in known_days(run, day) if run.workspace.retrieval(known).exists()]
+    labels = {known: cell_fields.read_label(run.workspace.retrieval(known)) for known in stored}
+    make_retrievals(run, _others(run, [known for known in stored if labels[known].awaited]))
+
+
 def revised_retrievals(run: Run, days: Iterable[date]) -> dict[date, str]:
     """Find the days of SMAP, given to days, for which another granule is offered, and name it."""
     return _others(run, [day for day in _known(run, days) if run.workspace.retrieval(day).exists()])

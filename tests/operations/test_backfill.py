@@ -305,7 +305,7 @@ def test_a_snapshot_that_its_chain_does_not_vouch_for_is_never_used(
     chain.path(newest).write_bytes(chain.path(chain.days()[-2]).read_bytes())
     make(run)
     assert re.search(sentence, caplog.text)
-    assert f"{newest:%Y%m%d}.h5 does not hold the state that its record names" in caplog.text
+    assert f"{newest:%Y%m%d}.h5 is not the state that its record names" in caplog.text
     assert f"`msm backfill {newest} {newest} --replace all` makes it again" in caplog.text
     assert files(run) == reference
 

@@ -99,7 +99,6 @@ def test_what_was_made_stays_when_its_source_goes_as_well(run, fresh_sandbox, ca
     assert not daily(run, DAY, NOW).changed
     withhold_the_last_resorts(fresh_sandbox)
     assert not daily(run, DAY, NOW).changed
-    assert "What is stored stays." in caplog.text
     assert products(stored_forcing(run, DAY)) == {"SPL4SMGP"}
 
 
