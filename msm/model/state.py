@@ -35,9 +35,7 @@ class State:
             if part.dtype != np.float16 or part.ndim != 2 or not part.flags.c_contiguous:
                 raise ValueError("A state is two contiguous float16 arrays (n_cell, hidden_size).")
         if self.h.shape != self.c.shape:
-            raise ValueError(
-                f"The shapes of h {self.h.shape} and c {self.c.shape} differ."
-            )
+            raise ValueError(f"The shapes of h {self.h.shape} and c {self.c.shape} differ.")
 
     def __sizeof__(self) -> int:
         """Return the size of the arrays in bytes."""
