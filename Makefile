@@ -14,7 +14,7 @@ LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint audit replay bench second global backfill memory results accuracy serving fine accuracy-page soak storage scaling checkpoint pages image lock clean
+.PHONY: help venv demo test lint docs audit replay bench second global backfill memory accuracy serving fine soak storage checkpoint pages image lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,11 +34,11 @@ demo: $(READY)  ## make one map against the embedded sandbox, without credential
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-lint: $(READY)  ## check style, docstrings, types and the rooms
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+lint: $(READY)  ## check style, types, layers and spelling
+	$(BIN)/pre-commit run --all-files
+
+docs: $(READY)  ## build the documentation site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The auditor has an environment of its own: it is no part of what it looks at.
 audit:  ## hold the locked dependencies against published advisories; needs the internet
@@ -69,12 +69,8 @@ global: $(READY)  ## make one global day, and measure what a day costs against i
 memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
 	$(BIN)/python -m benchmarks.skill.carried_state
 
-results: $(READY)  ## write docs/results.md from docs/results, where the programs keep what they measured
-	$(BIN)/python -m docs_tools.results_page
-
 accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run goes on
 	$(BIN)/python -m benchmarks.skill.accuracy
-	$(MAKE) accuracy-page
 
 serving: $(READY)  ## predict the stations as the product serves them, beside their own gauges (after replay)
 	$(BIN)/python -m benchmarks.skill.serving
@@ -82,24 +78,17 @@ serving: $(READY)  ## predict the stations as the product serves them, beside th
 fine: $(READY)  ## learn from the satellite through 16 cells of 9 km in each of its own (after serving)
 	$(BIN)/python -m benchmarks.skill.fine_cells
 
-accuracy-page: $(READY)  ## write docs/accuracy.md and docs/checkpoint.md from docs/accuracy and the shipped card
-	$(BIN)/python -m docs_tools.accuracy_page
-	$(BIN)/python -m docs_tools.checkpoint_page
-
 soak: $(READY)  ## operate a site through two months of faults, and compare it with one that saw none
 	$(BIN)/python -m benchmarks.operation.soak
 
 storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
 	$(BIN)/python -m benchmarks.speed.storage
 
-scaling: $(READY)  ## write docs/scaling.md from docs/results, of storage, bench and global
-	$(BIN)/python -m benchmarks.speed.scaling
-
 checkpoint: $(READY)  ## train the checkpoint that the package ships
 	$(BIN)/msm train multiscale build/checkpoint/multiscale.json --data ../shared/data
 
-pages: $(READY)  ## write docs/inputs anew from the layout files and the real files
-	$(BIN)/python -m docs_tools.input_pages docs/inputs ../shared/data/granules
+pages: $(READY)  ## write the generated pages of docs/ from results, layout files, real files and fault tables
+	$(BIN)/python -m docs_tools.pages
 
 image:  ## build the container image
 	docker build --tag msm .
@@ -107,7 +96,7 @@ image:  ## build the container image
 lock:  ## resolve the dependencies anew and write both lock files
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --editable . torch==$(TORCH)
+	build/lock/bin/python -m pip install --editable '.[sandbox]' torch==$(TORCH)
 	build/lock/bin/python -m pip freeze --exclude msm > build/lock/runtime
 	build/lock/bin/python -m pip install --editable '.[dev]' torch==$(TORCH)
 	build/lock/bin/python -m pip freeze --exclude msm > build/lock/all

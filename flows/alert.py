@@ -1,4 +1,4 @@
-"""Alerts: a run that fails or crashes is told to a webhook, if the settings name one."""
+"""Alerts: a run that fails or crashes is posted to a webhook, if the settings name one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from msm.settings import read_settings
 
 TIMEOUT_SECONDS = 10.0
 LONGEST = 500
-"""Characters of a message; a chat shows no more."""
+"""Characters of a message; chats show no more."""
 
 log = logging.getLogger(__name__)
 
 
-def tell(flow: Any, flow_run: Any, state: Any) -> None:
-    """Post what went wrong as ``{"text": ...}``, which chats and pagers understand.
+def post(flow: Any, flow_run: Any, state: Any) -> None:
+    """Post a failure as ``{"text": ...}``, which chats and pagers understand.
 
-    A hook of Prefect: for `on_failure` and `on_crashed` of a flow. That the webhook does not answer
-    is logged and changes nothing.
+    A hook of Prefect, for `on_failure` and `on_crashed` of a flow. A webhook that does not answer
+    is logged.
     """
     webhook = read_settings().webhook_url
     if webhook is None:
@@ -32,9 +32,9 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
         )
         answer.raise_for_status()
     except requests.RequestException as error:
-        # The address may be a secret: only the kind of the error is told.
-        log.warning("The webhook could not be told (%s): %s", type(error).__name__, text)
+        # The address may be a secret: only the kind of the error is logged.
+        log.warning("The webhook does not answer (%s): %s", type(error).__name__, text)
 
 
-TOLD: dict[str, Any] = {"on_failure": [tell], "on_crashed": [tell]}
-"""What a flow is given whose failures somebody has to hear of."""
+ALERT_HOOKS: dict[str, Any] = {"on_failure": [post], "on_crashed": [post]}
+"""Arguments of a flow whose failures are posted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,12 +13,14 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from flows.alert import TOLD
-from flows.retries import TRIED_AGAIN
+from flows.alert import ALERT_HOOKS
+from flows.retries import RETRY_POLICY
 from msm.errors import MsmError
-from msm.operations.backfill import Replace, Report, days_between
 from msm.operations.backfill import backfill as make
-from msm.pipeline.executor import open_crew
+from msm.operations.backfill import days_between
+from msm.operations.decision import Replace
+from msm.operations.production import RunReport
+from msm.pipeline.executor import open_executor
 from msm.pipeline.run import open_run
 from msm.settings import read_settings
 
@@ -27,7 +28,7 @@ from msm.settings import read_settings
 @task(
     task_run_name="make {start}..{end}",
     cache_policy=NO_CACHE,
-    **TRIED_AGAIN,
+    **RETRY_POLICY,
 )
 def make_days(
     start: date,
@@ -36,8 +37,8 @@ def make_days(
     replace: Replace,
     workers: int | None,
     scheduler: str | None,
-) -> Report:
-    """Make the days that are wanted; a retry goes on where the last one stopped."""
+) -> RunReport:
+    """Make the days; a retry continues where the last one stopped."""
     now = datetime.now(UTC)
     days = days_between(start, end, now)
     bar: Any = create_progress_artifact(0.0, description=f"{domain} {start}..{end}")
@@ -47,15 +48,15 @@ def make_days(
 
     with (
         open_run(read_settings(domain=domain)) as run,
-        open_crew(run, workers, scheduler) as crew,
+        open_executor(run, workers, scheduler) as executor,
     ):
-        return make(run, days, replace, crew, now, progress)
+        return make(run, days, replace, executor, now, progress)
 
 
 @flow(
     name="msm-backfill",
     flow_run_name="backfill {domain} {start}..{end}",
-    **TOLD,
+    **ALERT_HOOKS,
 )
 def backfill(
     start: date,
@@ -87,13 +88,19 @@ def backfill(
         The report.
     """
     report = make_days(start, end, domain, replace, workers, scheduler)
-    failed = "\n".join(f"| {day} | {why} |" for day, why in report.failed.items())
+    failed = "\n".join(f"| {day} | {why} |" for day, why in report.errors.items())
     create_markdown_artifact(
         f"# {domain}, {start}..{end}\n\n{len(report.published)} days published, "
-        f"{len(report.unchanged)} were so already; {report.run} days run in {report.seconds:.0f} "
-        "s.\n" + (f"\n| not published | why |\n|---|---|\n{failed}\n" if failed else ""),
+        f"{len(report.unchanged)} already up to date; {report.days_run} days run in "
+        f"{report.seconds:.0f} s.\n"
+        + (f"\n| not published | why |\n|---|---|\n{failed}\n" if failed else ""),
         key=f"msm-{domain.partition(':')[0]}-backfill",
     )
-    if report.failed:
-        raise MsmError(f"{len(report.failed)} days could not be published, see the report.")
-    return asdict(report)
+    if report.errors:
+        raise MsmError(f"{len(report.errors)} days could not be published, see the report.")
+    return {
+        "published": list(report.published),
+        "unchanged": list(report.unchanged),
+        "run": report.days_run,
+        "seconds": report.seconds,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alert import TOLD
+from flows.alert import ALERT_HOOKS
 from msm.archive.canary import look
 from msm.settings import read_settings
 
@@ -20,7 +20,7 @@ LONGEST_SECONDS = 600
     name="msm-canary",
     flow_run_name="canary {domain}",
     timeout_seconds=LONGEST_SECONDS,
-    **TOLD,
+    **ALERT_HOOKS,
 )
 def canary(domain: str = "conus") -> dict[str, Any]:
     """Find the newest map by the catalogue, fetch it and open it.

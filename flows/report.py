@@ -1,4 +1,4 @@
-"""What a flow tells about a published map."""
+"""The report of a published map."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from msm.archive.assessment import Assessment
-from msm.archive.sidecars import Record
+from msm.archive.sidecars import PublishedDay
 from msm.settings import Settings
 
 
@@ -17,25 +17,25 @@ def address(settings: Settings, path: Path) -> str:
     return f"{settings.archive_url.rstrip('/')}/{path.relative_to(settings.archive).as_posix()}"
 
 
-def report(settings: Settings, published: Record, assessed: Assessment | None) -> str:
+def report(settings: Settings, published: PublishedDay, assessed: Assessment | None) -> str:
     """Describe a published map, in Markdown."""
-    told: dict[str, Any] = {"revision": published.revision, "checkpoint": published.checkpoint}
+    facts: dict[str, Any] = {"revision": published.revision, "checkpoint": published.checkpoint}
     if assessed:
-        told |= {
+        facts |= {
             "verdict": ", ".join([assessed.verdict, *assessed.exceeded]),
             "cells with a value": f"{assessed.valid_fraction:.1%}",
             "of these without a flag": f"{assessed.unflagged:.1%}",
             "mean, m3 m-3": None if assessed.mean is None else f"{assessed.mean:.4f}",
             "SMAP": assessed.satellite_granule,
         }
-        beside = {"SMAP": assessed.satellite, "the day before": assessed.yesterday}
-        told |= {
+        compared = {"SMAP": assessed.satellite, "the day before": assessed.yesterday}
+        facts |= {
             f"minus {name}": f"bias {found.bias:+.4f}, ubRMSE {found.ubrmse:.4f} m3 m-3"
             f" over {found.cells} cells"
-            for name, found in beside.items()
+            for name, found in compared.items()
             if found
         }
-    rows = "\n".join(f"| {name} | {value} |" for name, value in told.items())
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     url = address(settings, published.path)
     return (
         f"# {published.day}, {published.status}\n\n[{published.path.name}]({url})\n\n"

@@ -1,4 +1,4 @@
-"""Which failures Prefect tries again, and when."""
+"""Which failures Prefect retries, and when."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ RETRY_SECONDS = [60.0, 600.0, 1800.0]
 
 
 def worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
-    """Retry a server that fails; a wrong token or a day that is not complete stays what it is."""
+    """Return whether a server failed; a wrong token or an incomplete day is not retried."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, EarthdataError) and not isinstance(error, LoginError)
 
 
-TRIED_AGAIN: dict[str, Any] = {
+RETRY_POLICY: dict[str, Any] = {
     "retries": len(RETRY_SECONDS),
     "retry_delay_seconds": RETRY_SECONDS,
     "retry_jitter_factor": 0.3,
     "retry_condition_fn": worth_retrying,
 }
-"""What a task is given that talks to Earthdata."""
+"""Arguments of a task that talks to Earthdata."""

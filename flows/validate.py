@@ -1,4 +1,4 @@
-"""Validation, apart from the run that publishes: the newest files are checked once more."""
+"""Validation, apart from the run that publishes: the newest files are checked again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alert import TOLD
+from flows.alert import ALERT_HOOKS
 from msm.archive.naming import map_path
 from msm.archive.validate import validate as check
 from msm.errors import MsmError
@@ -23,10 +23,10 @@ LONGEST_SECONDS = 3600
     name="msm-validate",
     flow_run_name="validate {domain}",
     timeout_seconds=LONGEST_SECONDS,
-    **TOLD,
+    **ALERT_HOOKS,
 )
 def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
-    """Check the newest published files, the days, and all that a run stands on.
+    """Check the newest published files, the states of the days, and what a run depends on.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        What is wrong, by day or by what `msm doctor` calls it.
+        What needs attention, by day or by check of `msm doctor`.
     """
     now = datetime.now(UTC)
     with open_run(read_settings(domain=domain)) as run:
@@ -49,7 +49,7 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
             path = map_path(run.settings.archive, run.domain.name, state.day)
             if path.is_file() and (problems := check(path)):
                 wrong[str(state.day)] = " ".join(problems)
-        # Days were told one by one.
+        # The days are listed one by one.
         wrong |= {
             finding.subject: f"{finding.what} {finding.remedy}"
             for finding in examine(run, now)
@@ -57,11 +57,11 @@ def validate(domain: str = "conus", days: int = 45) -> dict[str, str]:
         }
     rows = "\n".join(f"| {subject} | {what} |" for subject, what in wrong.items())
     create_markdown_artifact(
-        f"# {len(newest)} days, {len(wrong)} things need attention\n"
-        + (f"\n| day or subject | what |\n|---|---|\n{rows}\n" if wrong else ""),
+        f"# {len(newest)} days, {len(wrong)} findings need attention\n"
+        + (f"\n| day or check | finding |\n|---|---|\n{rows}\n" if wrong else ""),
         key=f"msm-{domain.partition(':')[0]}-validation",
     )
     if wrong:
         first = min(wrong)
-        raise MsmError(f"{len(wrong)} things need attention, {first} the first: {wrong[first]}")
+        raise MsmError(f"{len(wrong)} findings need attention (first: {first}): {wrong[first]}")
     return wrong

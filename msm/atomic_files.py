@@ -1,7 +1,4 @@
-"""Files that are there whole or not at all, whatever happens to the process or the power.
-
-And locks that end with the process that holds them.
-"""
+"""Files that are written atomically, and locks that end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ T = TypeVar("T")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a hidden name beside `path` to write to; at the end it is flushed and renamed.
+    """Yield a hidden path next to `path` to write to, and rename it to `path` at the end.
 
-    Its folder is made where it is missing. After an error nothing of it stays, and what `path` held
-    before is untouched. What a killed process left under such a name is removed.
+    The folder is created where it is missing. After an error the hidden file is removed and `path`
+    is unchanged. Files of the same kind that killed processes left are removed.
 
     Raises
     ------
     MsmError
-        If it cannot be written, as on a full disk.
+        If the file cannot be written, for example on a full disk.
     """
     _sweep(path)
     new = path.with_name(f".{path.name}.{os.getpid()}@{os.uname().nodename}.tmp")
@@ -46,26 +43,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one sentence that `path` could not be written.
+    """Turn errors of writing `path` into one sentence.
 
     Raises
     ------
     MsmError
-        In the place of what a full disk, a broken one, or one without the right to write raises.
+        If the disk is full or faulty, or `path` is not writable.
     """
     try:
         yield
-    # HDF5 tells of a full disk by the second.
+    # HDF5 reports a full disk as a RuntimeError.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MsmError(
-            f"{path} could not be written ({reason}): make room, mend the disk or let msm write "
-            "there, and run the same command again. What was there before is untouched."
+            f"{path} could not be written ({reason}): free space, repair the disk or grant write "
+            "permission, and run the same command again. The previous content is unchanged."
         ) from error
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes of this machine left of a file; another machine's may live."""
+    """Remove temporary files that killed processes of this machine left; others may be in use."""
     for left in path.parent.glob(f".{path.name}.*@{os.uname().nodename}.tmp"):
         pid = left.name.rpartition("@")[0].rpartition(".")[2]
         if not alive(int(pid)):
@@ -73,32 +70,32 @@ def _sweep(path: Path) -> None:
 
 
 def read_document(path: Path, validate: Callable[[bytes], T]) -> T | None:
-    """Read a small document that a run makes; None where there is none.
+    """Read a small document that runs write; None where there is none.
 
     Raises
     ------
     MsmError
-        If `validate`, of pydantic, finds it damaged.
+        If `validate`, a pydantic validator, refuses it.
     """
     try:
         return validate(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise MsmError(f"{path} is damaged: remove it; the next run makes it anew.") from error
+        raise MsmError(f"{path} is damaged: remove it; the next run creates it again.") from error
 
 
 @contextmanager
 def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold the lock file `path`; the kernel lets go when the process ends, however it ends.
+    """Hold the lock file `path`; the kernel releases it when the process ends.
 
-    `how` is what `fcntl.flock` takes: `LOCK_SH` holds it in common with others, and with `LOCK_NB`
-    `BlockingIOError` is raised instead of waiting. Its folder is made where it is missing.
+    `how` is an operation of `fcntl.flock`: `LOCK_SH` shares the lock, and with `LOCK_NB`
+    `BlockingIOError` is raised instead of waiting. The folder is created where it is missing.
 
     Raises
     ------
     MsmError
-        If it cannot be written.
+        If the lock file cannot be written.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +115,7 @@ def flush(path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process of this machine is running."""
+    """Return whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

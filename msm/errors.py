@@ -1,9 +1,9 @@
-"""The failures that msm expects and explains."""
+"""The base of expected failures."""
 
 
 class MsmError(Exception):
     """Base of every expected failure.
 
-    The message is one sentence that names the thing and the remedy; the command line prints it
-    without a traceback and exits with status 1.
+    The message is one sentence that names the object and the remedy; the command prints it without
+    a traceback and exits with status 1.
     """

@@ -1,4 +1,6 @@
-"""Memory that a process takes again and again stays with it."""
+"""Freed memory that a process keeps for its next arrays."""
+
+from __future__ import annotations
 
 import ctypes
 
@@ -7,11 +9,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def keep(size: int) -> None:
-    """Let this process keep up to `size` bytes that it has freed, in arrays as large as that.
+    """Let this process keep up to `size` bytes of freed memory, in arrays of at most that size.
 
-    By default the C library gives large arrays back at once, and the kernel clears their pages
-    when they are taken anew. Threads share one heap: what each kept for itself would add up over
-    the days. Other C libraries than GNU's are left as they are.
+    By default the C library returns large arrays to the kernel at once, which clears their pages
+    when they are allocated again. Threads share one heap, because memory kept by each of them
+    would add up. C libraries other than GNU's are not changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

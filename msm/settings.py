@@ -19,10 +19,10 @@ from msm.frozen import FrozenModel
 
 
 class Limits(FrozenModel):
-    """What a map must not exceed, m3 m-3 where it is soil moisture: `MSM_LIMITS`."""
+    """Limits of a map, m3 m-3 where they are soil moisture: `MSM_LIMITS`."""
 
     valid_fraction: float = Field(0.95, ge=0, le=1)
-    """Share of the cells with a value, at least; a map with less is withheld."""
+    """Least share of the cells with a value; a map with less is withheld."""
     outside_training: float = Field(0.2, ge=0, le=1)
     """Share of the cells with an input outside the range of the training."""
     step: float = Field(0.06, gt=0)
@@ -31,12 +31,12 @@ class Limits(FrozenModel):
     """Mean difference from that day's SMAP, either way."""
     satellite_ubrmse: float = Field(0.12, gt=0)
     satellite_correlation: float = Field(0.2, ge=-1, le=1)
-    """At least, where SMAP sees `satellite_cells` or more."""
+    """Least correlation, where SMAP has `satellite_cells` or more."""
     satellite_cells: int = Field(1000, ge=2)
 
 
 class Settings(BaseSettings):
-    """Everything that an operator decides; read once and passed down."""
+    """All settings of an operator; read once and passed down."""
 
     model_config = SettingsConfigDict(
         env_prefix="MSM_", toml_file="msm.toml", frozen=True, extra="forbid"
@@ -51,55 +51,57 @@ class Settings(BaseSettings):
     domain: str = "conus"
     """`conus`, `global`, or `box:SOUTH,NORTH,WEST,EAST`."""
     checkpoint: Path | None = None
-    """Card of a checkpoint, or a folder of them of which `current.json` says which is in use; the
-    shipped one where nothing is given."""
+    """Card of a checkpoint, or a folder of checkpoints whose `current.json` names the one in use.
+
+    By default the shipped one.
+    """
     spin_up_days: Annotated[int, Field(ge=0, le=3660)] = 365
     """Days that a new chain runs before its first product; younger states are flagged."""
     state_days: Annotated[int, Field(ge=1)] = 14
-    """Days behind the newest whose states are all kept: each can be made again in one step.
+    """Days before the newest whose states are all kept: each can be run again in one step.
 
     With fewer, a late input costs the steps from the anchor before it.
     """
     anchor_days: Annotated[int, Field(ge=1)] = 32
-    """Days from one kept state to the next further back.
+    """Days from one kept state to the next, further back.
 
-    With fewer, more disk; with more, a replay of an old day begins further back.
+    Fewer take more disk; with more, a replay of an old day begins further back.
     """
     replay_days: Annotated[int, Field(ge=0)] = 14
-    """Days before a day whose inputs, where they changed, are followed by its run by itself; what
-    changed earlier is listed by `msm status`, and replayed by `msm backfill`."""
+    """Days before a day that its run replays where their inputs have changed; `msm status` lists
+    earlier changes, and `msm backfill` replays them."""
     window_days: Annotated[int, Field(ge=1)] = 14
-    """Days up to the newest due that every scheduled run holds against what is offered by now."""
+    """Days, up to the newest that is due, whose inputs every scheduled run compares with what is
+    offered by now."""
     deep_days: Annotated[int, Field(ge=1)] = 45
-    """The same, of the first run of a UTC day: long enough for maps to become final."""
+    """The same for the first run of a UTC day: long enough for maps to become final."""
     gaps: dict[date, str] = Field(default_factory=dict)
-    """Days that no source will ever make, and why: they get no map, and are tried all the same.
-
-    Days after one that is not listed wait for it.
+    """Accepted gaps: days that no source will ever have, and why. They get no map, and are still
+    tried. Days after a gap that is not listed wait for it.
     """
     granule_days: Annotated[int, Field(ge=1)] = 30
-    """Days behind the newest whose granules `msm prune` keeps, beside those that may be revised.
+    """Days before the newest whose granules `msm prune` keeps, besides those that may be revised.
 
-    With fewer, a day whose forcing is made anew is downloaded again; no map is lost.
+    With fewer, a day whose forcing is made again is downloaded again; no map is lost.
     """
     forcing_days: Annotated[int, Field(ge=1)] | None = None
-    """Days behind the newest whose stored forcing `msm prune` keeps; all where nothing is given.
+    """Days before the newest whose stored forcing `msm prune` keeps; all by default.
 
     With fewer than the spin-up, a new checkpoint has to download its first year again.
     """
     chain_days: Annotated[int, Field(ge=1)] = 90
-    """Days after its last writing that `msm prune` keeps what stands on another checkpoint or mask.
+    """Days for which `msm prune` keeps, after the last write, files of another checkpoint or mask.
 
     With fewer, going back to that checkpoint costs a spin-up sooner.
     """
     disk_margin_gb: Annotated[float, Field(ge=0)] = 20.0
-    """Free space of the work folder's and the archive's disk under which `msm doctor` warns."""
+    """Free space of the disks of the work folder and the archive below which `msm doctor` warns."""
     token_margin_days: Annotated[float, Field(ge=0)] = 7.0
-    """Days before the end of a token from which `msm doctor` warns."""
+    """Days before the expiry of a token from which `msm doctor` warns."""
     webhook_url: SecretStr | None = None
-    """Address that is told of runs that failed, as ``{"text": ...}``."""
+    """Address to which failed runs are posted, as ``{"text": ...}``."""
     limits: Limits = Limits()
-    """What a map must not exceed: it is flagged, or withheld from `latest.json`."""
+    """Limits of a map: one that exceeds them is flagged, or withheld from `latest.json`."""
     statics_day: date = date(2015, 7, 1)
     """First of the eight days whose SMAP granules give the vegetation water content."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
     edl_host: str = "urs.earthdata.nasa.gov"
     """Host of Earthdata Login."""
     connections: Annotated[int, Field(ge=1, le=32)] = 8
-    """Most downloads at a time; a product's layout may allow fewer."""
+    """Largest number of downloads at a time; a product's layout may allow fewer."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest silence of a server before a request is tried again."""
     readers: Annotated[int, Field(ge=1)] = 2

@@ -1,8 +1,10 @@
 """Made-up weather on five tiles of cells, and what of a published file has to be the same."""
 
 import numpy as np
+import xarray as xr
 
-from benchmarks.operation.soak import contents
+from msm.archive import store
+from msm.archive.layers import LAYERS
 from msm.fields import cell_fields
 from msm.fields.cell_fields import CellFields
 from msm.lineage import InputGranule
@@ -57,14 +59,22 @@ def weather(run, day, seed=0, wind=3.0):
 
 
 def files(run):
-    """Return what makes each published file the file that it is."""
-    return contents(run.settings.archive, run.domain.name)
+    """Return fingerprint and layers of each published map."""
+    archive, found = run.settings.archive, {}
+    for day in store.published_days(archive, run.domain.name):
+        item = store.read_item(archive, run.domain.name, day)
+        assert item is not None, f"{day} is published without a STAC item"
+        with xr.open_dataset(item.path, mask_and_scale=False) as dataset:
+            names = [layer.name for layer in LAYERS if layer.name in dataset]
+            layers = {name: dataset[name].values.tobytes() for name in names}
+            found[day] = dataset.attrs["fingerprint"], layers
+    return found
 
 
 def store_weather(folder, days, cache, readers):
     """Store made-up weather of some days in a work folder, and the statics from the granules."""
     run = Run(Settings(work=folder, domain=BOX, mirror=cache), readers)
     for day in days:
-        cell_fields.write(run.forcing_path(day), weather(run, day))
+        cell_fields.write(run.workspace.forcing(day), weather(run, day))
     stored_statics(run)
     return folder

@@ -6,7 +6,7 @@ import pytest
 
 from msm.cli import main
 from msm.operations.daily import daily
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run, open_run
 from msm.settings import Settings
@@ -30,7 +30,7 @@ def cache(sandbox, tmp_path_factory):
         for name, value in sandbox.environment().items():
             patch.setenv(name, value)
         with open_run(settings) as run:
-            gather(run, DAYS[0], DAYS[-1])
+            select_and_fetch(run, DAYS[0], DAYS[-1])
             stored_statics(run)
     return folder / "granules"
 

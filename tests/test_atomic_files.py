@@ -10,7 +10,7 @@ from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
 
 
-def test_a_file_appears_whole(tmp_path):
+def test_file_appears_complete(tmp_path):
     path = tmp_path / "a"
     with replacing(path) as new:
         new.write_text("half")
@@ -19,7 +19,7 @@ def test_a_file_appears_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path):
+def test_failed_write_keeps_the_previous_file_only(tmp_path):
     path = tmp_path / "a"
     path.write_text("good")
 
@@ -28,31 +28,31 @@ def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path):
             new.write_text("worse")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(MsmError, match=r"a could not be written \(No space left .*: make room"):
+    with pytest.raises(MsmError, match=r"a could not be written \(No space left .*: free space"):
         fail()
     assert path.read_text() == "good"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     here = os.uname().nodename
     (tmp_path / f".a.nc.{ended.pid}@{here}.tmp").write_text("half")
-    living = tmp_path / f".a.nc.{os.getppid()}@{here}.tmp"
+    running = tmp_path / f".a.nc.{os.getppid()}@{here}.tmp"
     elsewhere = tmp_path / f".a.nc.{ended.pid}@{here}-2.tmp"
-    for other in (living, elsewhere):
-        other.write_text("in the making")
+    for other in (running, elsewhere):
+        other.write_text("unfinished")
     with replacing(tmp_path / "a.nc") as new:
-        new.write_text("whole")
-    assert {p.name for p in tmp_path.iterdir()} == {living.name, elsewhere.name, "a.nc"}
+        new.write_text("complete")
+    assert {p.name for p in tmp_path.iterdir()} == {running.name, elsewhere.name, "a.nc"}
 
 
-def test_a_lock_held_in_common_keeps_out_who_wants_it_alone(tmp_path):
+def test_shared_lock_excludes_an_exclusive_one(tmp_path):
     lock = tmp_path / ".lock"
-    at_once = fcntl.LOCK_EX | fcntl.LOCK_NB
-    in_common = locked(lock, fcntl.LOCK_SH), locked(lock, fcntl.LOCK_SH)
-    with in_common[0], in_common[1], pytest.raises(BlockingIOError), locked(lock, at_once):
+    exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
+    shared = locked(lock, fcntl.LOCK_SH), locked(lock, fcntl.LOCK_SH)
+    with shared[0], shared[1], pytest.raises(BlockingIOError), locked(lock, exclusive):
         pass
-    with locked(lock, at_once):
+    with locked(lock, exclusive):
         pass

@@ -5,7 +5,7 @@ OUTPUT = {"capture_output": True, "text": True, "check": True}
 PAGES = """
 import resource
 import numpy as np
-from msm import heap
+from msm import malloc
 
 {keep}
 for _ in range(10):
@@ -17,11 +17,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def test_memory_that_was_freed_is_not_asked_of_the_kernel_again():
-    # A new process for each: what one keeps it keeps for good.
+def test_freed_memory_is_reused_without_page_faults():
+    # A new process for each, because the setting cannot be undone.
     faults = [
         int(subprocess.run([sys.executable, "-c", PAGES.format(keep=keep)], **OUTPUT).stdout)
-        for keep in ("heap.keep(2**28)", "")
+        for keep in ("malloc.keep(2**28)", "")
     ]
-    # A page may be of 4 kB or of 2 MB.
+    # The bound holds for pages of 4 kB and of 2 MB.
     assert 4 * faults[0] < faults[1]

@@ -22,6 +22,7 @@ from pytest_socket import SocketConnectBlockedError
 from tests.conftest import DEBIAN_PACKAGE, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 # A documentation address (RFC 5737): nobody answers there.
 ELSEWHERE = "192.0.2.1"
 
@@ -73,16 +74,24 @@ def test_locks_do_not_overlap() -> None:
     assert RUNTIME.keys() & DEVELOPMENT.keys() == set()
 
 
+def requirements_of(extra: str) -> list[Requirement]:
+    """Requirements of an extra, with those of the extras of msm that it names."""
+    found = [Requirement(text) for text in PROJECT["optional-dependencies"][extra]]
+    own = [r for r in found if r.name == PROJECT["name"]]
+    others = [r for r in found if r.name != PROJECT["name"]]
+    return others + [r for each in own for name in each.extras for r in requirements_of(name)]
+
+
 @pytest.mark.parametrize(
-    ("requirements", "lock"),
+    ("wanted", "lock"),
     [
-        (PROJECT["dependencies"], RUNTIME),
-        (PROJECT["optional-dependencies"]["dev"], RUNTIME | DEVELOPMENT),
+        ([Requirement(text) for text in PROJECT["dependencies"]], RUNTIME),
+        (requirements_of("sandbox"), RUNTIME),
+        (requirements_of("dev"), RUNTIME | DEVELOPMENT),
     ],
-    ids=["runtime", "dev"],
+    ids=["runtime", "sandbox", "dev"],
 )
-def test_lock_satisfies_every_range(requirements: list[str], lock: dict[str, Version]) -> None:
-    wanted = [Requirement(text) for text in requirements]
+def test_lock_satisfies_every_range(wanted: list[Requirement], lock: dict[str, Version]) -> None:
     wrong = [
         str(r)
         for r in wanted
@@ -92,16 +101,28 @@ def test_lock_satisfies_every_range(requirements: list[str], lock: dict[str, Ver
     assert (missing, wrong) == ([], [])
 
 
-def test_everything_imported_is_declared() -> None:
+SANDBOX = set(ROOT.glob("msm/sandbox/**/*.py"))
+PACKAGES = {*ROOT.glob("msm/**/*.py"), *ROOT.glob("flows/**/*.py")} - SANDBOX
+
+
+@pytest.mark.parametrize(
+    ("paths", "requirements"),
+    [
+        (PACKAGES, PROJECT["dependencies"]),
+        (SANDBOX, PROJECT["dependencies"] + EXTRAS["sandbox"]),
+    ],
+    ids=["msm", "sandbox"],
+)
+def test_everything_imported_is_declared(paths: set[Path], requirements: list[str]) -> None:
     imported: set[str] = set()
-    for path in [*ROOT.glob("msm/**/*.py"), *ROOT.glob("flows/**/*.py")]:
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 imported.add(node.module.split(".")[0])
     providers = packages_distributions()
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    declared = {canonicalize_name(Requirement(text).name) for text in requirements}
     own = {"msm", "flows"} | sys.stdlib_module_names
     undeclared = {
         name

@@ -1,4 +1,4 @@
-"""What `msm status` and `msm doctor` show of a site, as pictures for the documentation."""
+"""Pictures of the output of `msm status` and `msm doctor` for the documentation."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from msm.archive.assessment import read_assessment
 from msm.cli import doctor, status
 from msm.operations.day_states import known_days, states
 from msm.operations.doctor import examine
-from msm.pipeline.chains import touched
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run
 
 WIDTH = 110
 MAPS = 20
-"""Newest maps that the picture of their quality shows."""
+"""Number of maps in the picture of their quality."""
 
 
 def draw(run: Run, moment: datetime, site: Path, folder: Path) -> None:
-    """Draw a site as its operator sees it at a moment.
+    """Draw the operator's view of a site at a moment.
 
     Parameters
     ----------
     run
         An open run.
     moment
-        The present time of the site, UTC.
+        The current time of the site, UTC.
     site
-        Folder of the site; shown as another, since nobody else has it.
+        Folder of the site, which the pictures replace by a generic path.
     folder
-        Where ``status.svg``, ``quality.svg`` and ``doctor.svg`` are written.
+        Folder for ``status.svg``, ``quality.svg`` and ``doctor.svg``.
     """
     settings = run.settings
     found = states(run, known_days(run), moment)
     items = store.published_items(settings.archive, settings.domain)
-    stale, after = touched(run, items[-1].chain_id)
+    stale, after = stale_days(run, items[-1].chain_id)
     assessed = [known for item in items[-MAPS:] if (known := read_assessment(item.path))]
     shown = [
         replace(finding, what=finding.what.replace(str(site), "/srv/msm"))
         for finding in examine(run, moment)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [*status.calendar(found), *status.remarks(found, stale, after)]
+    lines: list[RenderableType] = [*status.calendar(found), *status.remarks(found, stale, after)]
     _save(lines, "msm status", folder / "status.svg")
     _save([status.trend(assessed)], "msm status --quality", folder / "quality.svg")
     _save([doctor.table(shown)], "msm doctor", folder / "doctor.svg")

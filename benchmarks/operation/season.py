@@ -1,4 +1,4 @@
-"""What happens to the inputs of a season: granules that are late, lost or revised, and faults."""
+"""Random events of a season: granules that are late, lost or revised, and faults."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ SERVER_FAULTS: tuple[Behaviour, ...] = (
 
 @dataclass(frozen=True)
 class Event:
-    """What happens at a moment."""
+    """An event at a moment."""
 
     moment: datetime
     kind: Kind
     names: tuple[str, ...] = ()
     """Granules."""
     until: datetime | None = None
-    """When late ones come."""
+    """When late granules arrive."""
     fault: Fault | None = None
     after: float = 0.0
-    """Seconds after which a run is killed."""
+    """Seconds from the start of a run until it is killed."""
 
 
 def season(seed: int, first: date, n_days: int) -> list[Event]:
-    """Make up what happens to the days of a season; the same seed gives the same.
+    """Return random events of the days of a season, in order of time, equal for equal seeds.
 
-    Late granules come within the time in which they are waited for, and a lost day is lost in all
+    Late granules arrive within the waiting time of their product. A lost day is lost in all
     sources.
     """
     chance = random.Random(seed)
@@ -75,7 +75,7 @@ def season(seed: int, first: date, n_days: int) -> list[Event]:
 
 
 def all_sources(day: date) -> tuple[str, ...]:
-    """Name a granule of each product that can make a day."""
+    """Return the name of a granule of each product that can be the source of a day."""
     return (
         f"NLDAS_FORA0125_H.A{day:%Y%m%d}.1200.020.nc",
         f"SMAP_L4_SM_gph_{day:%Y%m%d}T133000_Vv8011_001.h5",

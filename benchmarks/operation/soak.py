@@ -1,10 +1,9 @@
-"""Months of operation in minutes: `make soak`.
+"""Simulate months of operation in minutes: `make soak`.
 
-The sandbox has a clock. Granules come with their product's latency, some late, some never; some are
-produced anew; the server misbehaves; runs are killed. At every scheduled moment the real flow runs
-on a real Prefect server, as a worker would run it. What the faults and delays leave behind in the
-end has to be, file by file, what a site makes that never saw any: the same maps of the same days,
-those without that never came.
+The sandbox has a clock. Granules arrive with the latency of their product, some late, some never;
+some are revised; the server has faults; runs are killed. At every scheduled time the real flow runs
+on a real Prefect server, as a worker runs it. In the end every map must equal, layer by layer, that
+of a site without faults and delays, except for days that were lost.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from msm.archive.layers import LAYERS
 from msm.errors import MsmError
 from msm.operations.backfill import backfill
 from msm.operations.day_states import states
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.run import open_run
 from msm.sandbox.process import Sandbox, start
 from msm.settings import read_settings
@@ -48,18 +47,18 @@ FIRST = date(2016, 6, 1)
 BOX = "box:38,39,-98.5,-97"
 WINDOW_DAYS = 14
 SEED = 2
-"""The first whose 60 days see every fault."""
+"""The first seed whose 60 days have every fault."""
 RUN_HOURS = (2, 14)
-"""Hours of a day (UTC) at which the flow is scheduled."""
+"""Hours of the day (UTC) of the scheduled flow."""
 AFTERWARDS = timedelta(days=8)
-"""Time after the last day is due, in which what is late comes."""
+"""Time after the last day is due in which late granules arrive."""
 ACCEPTED_AFTER = timedelta(days=7)
-"""Time after a lost day was due, when the operator accepts the gap."""
+"""Time from when a lost day is due until the operator accepts the gap."""
 
 
 @dataclass
 class Report:
-    """What a soak saw."""
+    """Counts of a soak test."""
 
     seed: int
     days: int
@@ -68,7 +67,7 @@ class Report:
     killed_runs: int = 0
     events: dict[str, int] = field(default_factory=dict)
     published: int = 0
-    remade: int = 0
+    revisions: int = 0
     gaps: int = 0
     differing: list[str] = field(default_factory=list)
     minutes: float = 0.0
@@ -83,24 +82,24 @@ def soak(
     hours: Sequence[int],
     pictures: Path,
 ) -> Report:
-    """Operate a site through a season, and compare it with one that saw no fault.
+    """Operate a site through a season, and compare it with a site without faults.
 
     Parameters
     ----------
     folder
-        Where both sites are made.
+        Folder of both sites.
     sandbox
-        With synthetic weather.
+        Sandbox with synthetic weather.
     api_url
         Address of a Prefect server.
     seed
-        Of the season.
+        Seed of the season.
     n_days
-        Product days.
+        Number of product days.
     hours
-        At which the flow is scheduled, UTC.
+        Hours of the scheduled flow, UTC.
     pictures
-        Folder for pictures of the site, once a gap is accepted.
+        Folder for pictures of the site when a gap is accepted.
     """
     began = time.perf_counter()
     os.environ |= sandbox.environment()
@@ -120,10 +119,10 @@ def soak(
     report.events = dict(
         Counter(event.fault.behaviour if event.fault else event.kind for event in events)
     )
-    # The site begins on the eve of the season, with the days of a window.
+    # The first run publishes the days of a window before the season.
     days = [FIRST + timedelta(days=n) for n in range(-WINDOW_DAYS, n_days)]
     operate(sandbox, events, days, hours, report, pictures)
-    sandbox.mend()
+    sandbox.clear_faults()
     compare(folder, days, report)
     report.minutes = (time.perf_counter() - began) / 60
     return report
@@ -137,7 +136,7 @@ def operate(
     report: Report,
     pictures: Path | None,
 ) -> None:
-    """Let a season happen, and run the flow at each scheduled moment."""
+    """Apply the events of a season, and run the flow at each scheduled time."""
     with open_run(read_settings()) as run:
         domain = run.domain
     opens, closes = due_moment(domain, FIRST), due_moment(domain, days[-1])
@@ -151,10 +150,10 @@ def operate(
         + [(event.until, n, event) for n, event in enumerate(events) if event.until]
     )
     with Worker() as worker:
-        eve = opens - timedelta(days=1)
-        sandbox.set_clock(eve)
-        if not worker.run(eve, "{}", None):
-            raise MsmError("The site could not be set up on the eve of the season.")
+        day_before = opens - timedelta(days=1)
+        sandbox.set_clock(day_before)
+        if not worker.run(day_before, "{}", None):
+            raise MsmError("The first run, on the day before the season, failed.")
         for moment in moments(opens, closes + AFTERWARDS, hours):
             kill_after = None
             while coming and coming[0][0] <= moment:
@@ -163,7 +162,7 @@ def operate(
             sandbox.set_clock(moment)
             known = [day for day in lost if moment > due_moment(domain, day) + ACCEPTED_AFTER]
             os.environ["MSM_GAPS"] = json.dumps({str(day): "it was lost" for day in known})
-            # Days after the season are not asked for.
+            # The season has no events after its last day, so no later day is requested.
             completed = worker.run(min(moment, closes), os.environ["MSM_GAPS"], kill_after)
             report.runs += 1
             report.failed_runs += completed is False
@@ -175,7 +174,7 @@ def operate(
 
 
 def moments(first: datetime, last: datetime, hours: Sequence[int]) -> Iterator[datetime]:
-    """Give the scheduled moments of a time."""
+    """Yield the scheduled times in a period."""
     day = first.date()
     while True:
         for hour in hours:
@@ -188,7 +187,7 @@ def moments(first: datetime, last: datetime, hours: Sequence[int]) -> Iterator[d
 
 
 def _happen(sandbox: Sandbox, event: Event, at: datetime) -> float | None:
-    """Let an event begin or end; return the seconds after which the next run is killed."""
+    """Begin or end an event; return the seconds after which the next run is killed."""
     if event.until == at:
         for name in event.names:
             sandbox.restore(name)
@@ -202,7 +201,7 @@ def _happen(sandbox: Sandbox, event: Event, at: datetime) -> float | None:
 
 
 class Worker:
-    """A process that runs the daily flow as a Prefect worker does; another when it is killed."""
+    """A process that runs the daily flow like a Prefect worker; restarted after it is killed."""
 
     def __enter__(self) -> Self:
         self._start()
@@ -212,7 +211,7 @@ class Worker:
         self._kill()
 
     def run(self, moment: datetime, gaps: str, kill_after: float | None) -> bool | None:
-        """Run the flow as scheduled for a moment; tell whether it completed, None if killed."""
+        """Run the flow for a scheduled time; return whether it completed, None if killed."""
         self._ours.send((moment, gaps))
         if self._ours.poll(kill_after):
             return bool(self._ours.recv())
@@ -228,83 +227,84 @@ class Worker:
         self._ours.recv()
 
     def _kill(self) -> None:
-        """Kill it and all that it started."""
+        """Kill the process and its children."""
         if self._process.pid and self._process.is_alive():
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.join()
 
 
-def _work(told: Connection) -> None:
-    """Run the flow for every moment that is told, once all is loaded."""
-    from flows.retries import TRIED_AGAIN
+def _work(connection: Connection) -> None:
+    """Run the flow for every time received, after all modules are loaded."""
+    from flows.retries import RETRY_POLICY
 
-    # Waits for a server pass in no time, as the days do.
-    TRIED_AGAIN["retry_delay_seconds"] = 0.1
+    # The test does not wait in real time, as its days do not pass in real time.
+    RETRY_POLICY["retry_delay_seconds"] = 0.1
     import flows.daily  # noqa: F401
 
     os.setsid()
-    told.send(True)
+    connection.send(True)
     while True:
-        moment, os.environ["MSM_GAPS"] = told.recv()
+        moment, os.environ["MSM_GAPS"] = connection.recv()
         try:
             _flow(moment)
         except Exception:
             logging.getLogger(__name__).exception("The run of %s failed", moment)
-            told.send(False)
+            connection.send(False)
         else:
-            told.send(True)
+            connection.send(True)
 
 
 def _flow(moment: datetime) -> None:
-    """Run the daily flow in this process, as a worker does with a scheduled run."""
+    """Run the daily flow in this process, like a worker with a scheduled run."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import State
     from prefect.flow_engine import run_flow
-    from prefect.states import Scheduled, State
+    from prefect.states import Scheduled
 
     from flows.daily import daily
 
-    given = {"domain": read_settings().domain}
+    parameters = {"domain": read_settings().domain}
     with get_client(sync_client=True) as client:
         state: State[Any] = Scheduled(scheduled_time=moment)
-        run = client.create_flow_run(daily, parameters=given, state=state)
-    run_flow(daily, flow_run=run, parameters=given)
+        run = client.create_flow_run(daily, parameters=parameters, state=state)
+    run_flow(daily, flow_run=run, parameters=parameters)
 
 
 def compare(folder: Path, days: Sequence[date], report: Report) -> None:
-    """Make the season by a site that never saw a fault, and name the days that differ."""
+    """Run a backfill of the season without faults, and report the days that differ."""
     settings = read_settings()
     fresh = settings.model_copy(
         update={"work": folder / "fresh" / "work", "archive": folder / "fresh" / "archive"}
     )
     now = datetime.now(UTC)
     with open_run(fresh) as run:
-        backfill(run, days, "missing", Alone(run), now)
+        backfill(run, days, "missing", SerialExecutor(run), now)
     with open_run(settings) as run:
         report.gaps = sum(state.accepted for state in states(run, days, now))
     ours, theirs = (contents(each.archive, each.domain) for each in (settings, fresh))
     report.published = len(ours)
     items = store.published_items(settings.archive, settings.domain)
-    report.remade = sum(item.revision - 1 for item in items)
+    report.revisions = sum(item.revision - 1 for item in items)
     report.differing = [str(day) for day in days if ours.get(day) != theirs.get(day)]
 
 
 def contents(archive: Path, domain: str) -> dict[date, Any]:
-    """Return what makes each published file the file that it is."""
+    """Return fingerprint and layers of each published map."""
     found = {}
     for day in store.published_days(archive, domain):
         item = store.read_item(archive, domain, day)
         if item is None:
             raise MsmError(f"{day} is published without a STAC item.")
-        with xr.open_dataset(item.path, mask_and_scale=False) as made:
-            there = [layer.name for layer in LAYERS if layer.name in made]
-            layers = {name: made[name].values.tobytes() for name in there}
-            found[day] = made.attrs["fingerprint"], layers
+        with xr.open_dataset(item.path, mask_and_scale=False) as dataset:
+            names = [layer.name for layer in LAYERS if layer.name in dataset]
+            layers = {name: dataset[name].values.tobytes() for name in names}
+            found[day] = dataset.attrs["fingerprint"], layers
     return found
 
 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[str]:
-    """Run a Prefect server with a database of its own; give its address."""
+    """Run a Prefect server with its own database; yield its address."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -332,7 +332,7 @@ def prefect_server(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Operate a season and print what came of it; fail where a file differs."""
+    """Operate a season and write the report; fail if a map differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     parser.add_argument("--days", type=int, default=60)
@@ -353,7 +353,7 @@ def main() -> None:
         )
     keep(asdict(report), "soak", arguments.docs / "results")
     if report.differing:
-        raise SystemExit(f"{len(report.differing)} days differ, {report.differing[0]} the first")
+        raise SystemExit(f"{len(report.differing)} days differ (first: {report.differing[0]}).")
 
 
 if __name__ == "__main__":

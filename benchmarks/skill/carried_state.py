@@ -1,16 +1,15 @@
-"""How precisely the state must be kept, and what it remembers: `make memory`.
+"""Measure the effect of the state's precision and of a cold start: `make memory`.
 
-With real forcing at the cells of the training table, over three years. Two questions:
+With real forcing at the cells of the satellite sample, over three years:
 
-- precision: the state is rounded after every day, as storing it does; how far has the map moved
-  after 30 and 365 days from one whose state is kept in float32?
-- overlap: a chain that is cut in time starts cold some days before its first product; how far is
-  that product from the one of a chain that never stopped?
+- precision: difference of the map after 30 and 365 days between a state that is rounded after every
+  day, as by storing it, and a state in float32;
+- overlap: difference of the first product of a chain between a cold start some days before it and a
+  continuous chain.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.results import keep
+from benchmarks.results import DATA, keep
 from msm.model.checkpoint import Checkpoint, load_checkpoint
 from msm.model.network import SoilMoistureLSTM, network_of
 from msm.training.data.pixels import read_pixels
@@ -51,13 +50,13 @@ STORED: dict[str, tuple[Rounding, Rounding, int]] = {
     "h int8, c float16": (_int8, _float16, 3),
     "bfloat16": (_bfloat16, _bfloat16, 4),
 }
-"""How h and c are rounded, and the bytes of both for one unit of one cell."""
+"""Rounding of h and of c, and the bytes of both for one unit of one cell."""
 
 
 def published(
     checkpoint: Checkpoint, outputs_of: Callable[[SoilMoistureLSTM], Tensor]
 ) -> NDArray[np.float32]:
-    """Return the soil moisture of the product, of all outputs (..., n_outputs) of each member."""
+    """Return the published soil moisture from the outputs (..., n_outputs) of each member."""
     card = checkpoint.card
     outputs = [outputs_of(network_of(checkpoint, n)) for n in range(card.members)]
     mean = torch.stack(outputs)[..., card.published_outputs.start]
@@ -68,19 +67,19 @@ def published(
     return soil_moisture
 
 
-def day_by_day(built: SoilMoistureLSTM, x: Tensor, h_of: Rounding, c_of: Rounding) -> Tensor:
+def day_by_day(network: SoilMoistureLSTM, x: Tensor, h_of: Rounding, c_of: Rounding) -> Tensor:
     """Predict every day, rounding the state between days; shape (cells, days, n_outputs)."""
-    state = (x.new_zeros(x.shape[0], built.hidden_size),) * 2
+    state = (x.new_zeros(x.shape[0], network.hidden_size),) * 2
     days = []
     for day in range(x.shape[1]):
-        y, (h, c) = built.step(x[:, day], state)
+        y, (h, c) = network.step(x[:, day], state)
         state = (h_of(h), c_of(c))
         days.append(y)
     return torch.stack(days, dim=1)
 
 
 def errors(difference: NDArray[np.float32]) -> dict[str, float]:
-    """Summarise differences in m3 m-3."""
+    """Return statistics of differences, m3 m-3."""
     size = np.abs(difference)
     return {
         "root mean square": float(np.sqrt(np.mean(size**2))),
@@ -89,40 +88,44 @@ def errors(difference: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
+def drift(difference: NDArray[np.float32]) -> dict[str, dict[str, float]]:
+    """Return statistics of differences, shape (cells, days), after 30 and 365 days and overall."""
+    by_days = {f"after {days} days": errors(difference[:, days - 1]) for days in (30, 365)}
+    return by_days | {"any day": errors(difference)}
+
+
 @torch.inference_mode()
 def precision(checkpoint: Checkpoint, x: Tensor) -> dict[str, dict[str, object]]:
     """Compare rounded with unrounded states."""
 
-    def made(h_of: Rounding, c_of: Rounding) -> NDArray[np.float32]:
-        return published(checkpoint, lambda built: day_by_day(built, x, h_of, c_of))
+    def predicted(h_of: Rounding, c_of: Rounding) -> NDArray[np.float32]:
+        return published(checkpoint, lambda network: day_by_day(network, x, h_of, c_of))
 
-    exact = made(lambda h: h, lambda c: c)
-    rows: dict[str, dict[str, object]] = {}
-    for name, (h_of, c_of, size) in STORED.items():
-        moved = made(h_of, c_of) - exact
-        rows[name] = {
+    exact = predicted(lambda h: h, lambda c: c)
+    return {
+        name: {
             "bytes a cell": size * checkpoint.card.state_size,
-            **{f"after {days} days": errors(moved[:, days - 1]) for days in (30, 365)},
-            "any day": errors(moved),
+            **drift(predicted(h_of, c_of) - exact),
         }
-    return rows
+        for name, (h_of, c_of, size) in STORED.items()
+    }
 
 
 @torch.inference_mode()
 def overlap(checkpoint: Checkpoint, x: Tensor) -> dict[int, dict[str, float]]:
-    """Compare the first product of a chain that starts cold with that of one that never stopped.
+    """Compare the first product after a cold start with that of a continuous chain.
 
-    First products are taken on the first of each month of the last year.
+    First products are every 30 days of the last year.
     """
 
-    def made(first: int, last: int) -> NDArray[np.float32]:
-        return published(checkpoint, lambda built: built(x[:, first : last + 1])[0])
+    def predicted(first: int, last: int) -> NDArray[np.float32]:
+        return published(checkpoint, lambda network: network(x[:, first : last + 1])[0])
 
-    whole = made(0, x.shape[1] - 1)
+    whole = predicted(0, x.shape[1] - 1)
     firsts = range(max(OVERLAPS), x.shape[1], 30)
     return {
         days: errors(
-            np.stack([made(first - days, first)[:, -1] - whole[:, first] for first in firsts])
+            np.stack([predicted(first - days, first)[:, -1] - whole[:, first] for first in firsts])
         )
         for days in OVERLAPS
     }
@@ -149,11 +152,8 @@ def draw(rows: dict[int, dict[str, float]], path: Path) -> None:
 
 def main() -> None:
     """Measure both and draw the curve."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    arguments = parser.parse_args()
     checkpoint = load_checkpoint()
-    pixels = read_pixels(arguments.data)
+    pixels = read_pixels(DATA)
     pixels = pixels.at(np.isfinite(pixels.statics["sand"]))
     x = channels(checkpoint.card, with_inputs(pixels, checkpoint.card))
     curve = overlap(checkpoint, x)

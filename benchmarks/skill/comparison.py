@@ -1,6 +1,8 @@
-"""Several predictions of one split beside each other, at the same sites on the same days."""
+"""Compare predictions of one split at the same sites on the same days."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
@@ -16,22 +18,22 @@ PAIRED = ("R", "R_anomaly", "RMSE", "ubRMSE")
 """Figures that are compared site by site."""
 
 Result = Mapping[str, Any]
-"""What `msm.training.evaluation.crossval.score` gives."""
+"""Scores of a prediction, as `msm.training.evaluation.crossval.score` returns them."""
 
 
 def on_common_days(predictions: Mapping[str, Predicted]) -> dict[str, Predicted]:
-    """Leave only the truth of the site-days of which every prediction says something.
+    """Mask the truth of the site-days that at least one prediction has no value for.
 
     Raises
     ------
     ValueError
-        If they are not of the same sites and days.
+        If the predictions differ in sites or days.
     """
     everyone = list(predictions.values())
     first = everyone[0]
     for each in everyone:
         if each.names != first.names or not np.array_equal(each.days, first.days):
-            raise ValueError("the predictions are not of the same sites and days")
+            raise ValueError("The predictions are not of the same sites and days.")
     common = np.all([np.isfinite(each.soil_moisture) for each in everyone], axis=0)
     return {
         name: replace(each, truth=np.where(common, each.truth, np.float32(np.nan)))
@@ -39,19 +41,33 @@ def on_common_days(predictions: Mapping[str, Predicted]) -> dict[str, Predicted]
     }
 
 
+def common_size(results: Mapping[str, Result]) -> dict[str, int]:
+    """Return the number of sites and site-days of results that were scored on common days."""
+    first = next(iter(results.values()))
+    return {"n_sites": first["n_sites"], "site_days": sum(site["n"] for site in first["sites"])}
+
+
+def paired(results: Mapping[str, Result], pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the differences of pairs of results, ready for JSON."""
+    return [
+        {"first": one, "second": other, "figures": differences(results[one], results[other])}
+        for one, other in pairs
+    ]
+
+
 def differences(first: Result, second: Result) -> dict[str, Any]:
     """Bootstrap the differences (first - second) of figures by the protocol, paired over sites.
 
     Parameters
     ----------
-    first, second : mapping
+    first, second
         Results of two predictions that were scored on common days.
 
     Returns
     -------
     dict
         For each of `PAIRED`: ``n_sites``, ``median``, ``low`` and ``high`` of all sites, and under
-        ``without_jumpers`` the same without those that the protocol lists; ready for JSON. A
+        ``without_jumpers`` the same without the level jumpers of the protocol; ready for JSON. A
         figure that no site has is left out.
     """
     rules = protocol()
@@ -65,9 +81,9 @@ def differences(first: Result, second: Result) -> dict[str, Any]:
 
     found = {figure: difference(figure, pairs) for figure in PAIRED}
     return {
-        figure: whole | {"without_jumpers": difference(figure, steady)}
-        for figure, whole in found.items()
-        if whole["n_sites"]
+        figure: of_all | {"without_jumpers": difference(figure, steady)}
+        for figure, of_all in found.items()
+        if of_all["n_sites"]
     }
 
 

@@ -1,14 +1,14 @@
-"""Sixteen cells of 9 km in each of the satellite's: `make fine`, after serving.
+"""Train on the 9 km cells inside each satellite cell: `make fine`, after serving.
 
-The real satellite set has one value of the weather for a cell of 36 km. Here every such cell is
-given the stored forcing of the cells of 9 km that lie in it, fewer at coasts, each weighing its
-land: the network runs on all of them, and their average meets the retrieval. Beside it stands the
-same recipe on the average of their weather. The weather is replayed from the cells of 36 km, so it
-has no finer detail of its own: this shows that the way works, and what it costs.
+The real satellite sample has one weather value for a cell of 36 km. Here the network runs on the
+cells of 9 km inside each (16, fewer at coasts) with their stored forcing, and their average,
+weighted by land, is compared with the retrieval. The same recipe on the average of their weather is
+the reference. The weather is replayed from the cells of 36 km, so it has no finer detail: the test
+shows the method and its cost.
 """
 
-import argparse
-import json
+from __future__ import annotations
+
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from numpy.typing import NDArray
 
-from benchmarks.skill.accuracy import FOUND, keep
+from benchmarks.results import ACCURACY, DATA, REPLAY, TRAINING, keep_accuracy
 from msm.fields import cell_fields
 from msm.grid.domain import Domain
 from msm.grid.ease import M36, children
@@ -38,7 +38,7 @@ RECIPE = "satellite-year"
 FORCING = ("precipitation", "air_temperature", "specific_humidity", "shortwave_down")
 SOIL = ("sand", "clay")
 STEPS, WINDOWS = 600, 16
-"""A fit that is shorter and smaller than the recipe's: each window is sixteen."""
+"""Shorter and smaller than in the recipe: each window has sixteen cells."""
 
 
 def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Targets]:
@@ -46,12 +46,12 @@ def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Targets]:
     domain = run.domain
     sample, place = _inside(domain, pixels)
     days = [pixels.days[0].item() + timedelta(days=n) for n in range(pixels.days.size)]
-    forcing: dict[str, list[np.ndarray]] = {}
+    forcing: dict[str, list[NDArray[np.float32]]] = {}
     for day in days:
-        stored = cell_fields.read(run.forcing_path(day), domain).fields
+        stored = cell_fields.read(run.workspace.forcing(day), domain).fields
         for name in FORCING:
             forcing.setdefault(name, []).append(stored[name][place])
-    statics = cell_fields.read(run.statics_path, domain).fields
+    statics = cell_fields.read(run.workspace.statics, domain).fields
     fine = Samples(
         lat=domain.lat[place],
         lon=domain.lon[place],
@@ -64,8 +64,8 @@ def fine_samples(run: Run, pixels: Samples) -> tuple[Samples, Targets]:
     return fine, Targets(pixels.target, sample, weight)
 
 
-def _inside(domain: Domain, pixels: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of the satellite's cell and the domain's cell of each pair of the two."""
+def _inside(domain: Domain, pixels: Samples) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the satellite cell and the domain cell of each pair of overlapping cells."""
     number, samples, places = domain.numbers(), [], []
     for sample, (row, col) in enumerate(zip(*M36.rowcol(pixels.lat, pixels.lon), strict=True)):
         inside = number[children(row, col)]
@@ -79,7 +79,7 @@ def averaged(fine: Samples, coarse: Targets, pixels: Samples) -> Samples:
     total = np.bincount(coarse.sample, coarse.weight, pixels.n_cell)
     share = coarse.weight / total[coarse.sample]
 
-    def mean(values: np.ndarray) -> np.ndarray:
+    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
         found = np.zeros((pixels.n_cell, *values.shape[1:]))
         np.add.at(found, coarse.sample, (values.T * share).T)
         found[total == 0] = np.nan
@@ -92,8 +92,8 @@ def averaged(fine: Samples, coarse: Targets, pixels: Samples) -> Samples:
     )
 
 
-def measure(run: Run, data: Data, work: Path) -> dict[str, Any]:
-    """Fit both ways on the training year, and score both in the test year."""
+def measure(run: Run, data: Data) -> dict[str, Any]:
+    """Fit both variants on the training year, and score both in the test year."""
     year = protocol().satellite
     pixels = data.satellite.between(year.train_first, year.test_last)
     fine, coarse = fine_samples(run, pixels)
@@ -104,7 +104,7 @@ def measure(run: Run, data: Data, work: Path) -> dict[str, Any]:
     rows = {}
     planned = plan(recipe, data.ground, alone, data.sha256)
     (job,) = planned.jobs
-    # Cells without any land in the domain are no sample of either.
+    # Satellite cells without land in the domain are in neither sample.
     renumbered = np.cumsum(kept)[coarse.sample] - 1
     training = fine.between(year.train_first, year.train_last)
     target = pixels.between(year.train_first, year.train_last).target[kept]
@@ -122,14 +122,14 @@ def measure(run: Run, data: Data, work: Path) -> dict[str, Any]:
     tested = within(alone.days, year.test_first, year.test_last)
     for name, (each, places, over) in ways.items():
         began = time.perf_counter()
-        (weights,) = fit_all([each], work / "fits", workers=1)
+        (weights,) = fit_all([each], TRAINING / "fits", workers=1)
         took = time.perf_counter() - began
         checkpoint = planned.finish([weights])
-        said = predict_stations(checkpoint, places).soil_moisture
+        predicted = predict_stations(checkpoint, places).soil_moisture
         total = np.bincount(over.sample, over.weight)
         share = (over.weight / total[over.sample])[:, None]
         mean = np.zeros(over.target.shape)
-        np.add.at(mean, over.sample, said * share)
+        np.add.at(mean, over.sample, predicted * share)
         found = site_metrics(mean[:, tested], over.target[:, tested]).medians()
         rows[name] = {"fine cells": places.n_cell, "minutes": took / 60} | found
     sizes, counts = np.unique(covered[kept], return_counts=True)
@@ -143,6 +143,9 @@ def measure(run: Run, data: Data, work: Path) -> dict[str, Any]:
 
 
 def _shortened(written: WrittenRecipe) -> WrittenRecipe:
+    """Return the recipe with one small network and few steps."""
+    satellite = written.recipe.satellite
+    assert satellite is not None
     recipe = written.recipe.model_copy(
         update={
             "forcing": FORCING,
@@ -150,24 +153,16 @@ def _shortened(written: WrittenRecipe) -> WrittenRecipe:
             "optional": SOIL,
             "members": 1,
             "steps": STEPS,
-            "satellite": written.recipe.satellite.model_copy(update={"windows": WINDOWS}),
+            "satellite": satellite.model_copy(update={"windows": WINDOWS}),
         }
     )
     return WrittenRecipe(recipe, recipe.model_dump_json())
 
 
 def main() -> None:
-    """Measure, and keep what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
-    parser.add_argument("--work", type=Path, default=Path("build/training"))
-    arguments = parser.parse_args()
-    settings = Settings(work=arguments.replay / "work", archive=arguments.replay / "archive")
-    with open_run(settings) as run:
-        result = measure(run, read_data(arguments.data), arguments.work)
-    keep(result, FOUND / "fine-cell_fields.json")
-    Console().print_json(json.dumps(result))
+    """Measure, and write the result."""
+    with open_run(Settings(work=REPLAY / "work", archive=REPLAY / "archive")) as run:
+        keep_accuracy(measure(run, read_data(DATA)), ACCURACY / "fine-cells.json")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""The main job on real input: `make replay`.
+"""Run the daily job on real input and compare its maps with SMAP: `make replay`.
 
-The sandbox replays real NLDAS-2 forcing and SMAP retrievals at 412 cells of 36 km, and the daily
-job publishes 2016-04-01..2016-05-31 over CONUS after a spin-up from 2015-04-01, by the way that
-every granule goes. The published maps, averaged over the 16 cells of 9 km in each cell of 36 km,
-are then compared with SMAP on the same cell-days as the baselines. The first checkpoint has seen
-SMAP of 2015-04-01..2016-03-31 and nothing of the days that are scored. A second one is trained on
-the same year as the recipe `replay` says, and publishes the same days from the same stored forcing
-by backfill. The shipped one makes the last day, whose map the README shows.
+The sandbox replays real NLDAS-2 forcing and SMAP retrievals at 412 cells of 36 km. The daily job
+publishes 2016-04-01..2016-05-31 over CONUS after a spin-up from 2015-04-01, through the complete
+pipeline. The published maps, averaged over the 16 cells of 9 km in each cell of 36 km, are compared
+with SMAP on the same cell-days as the baselines. The first checkpoint is trained on SMAP of
+2015-04-01..2016-03-31 and on none of the scored days. A second one is trained on the same year with
+the recipe `replay`, and a backfill publishes the same days from the same stored forcing. The
+shipped checkpoint produces the map of the last day for the README.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import shutil
@@ -26,7 +25,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from benchmarks.results import keep
+from benchmarks.results import DATA, PIXELS, REPLAY, TRAINING, keep
+from benchmarks.skill.peers import HYDRODL
 from msm.archive.naming import map_path
 from msm.cli.demo import logged_in
 from msm.grid.ease import M09, M36, children
@@ -50,17 +50,17 @@ RECIPE = "replay"
 PICTURE = Path("docs/images/map.png")
 WORKERS = 2
 MIN_DAYS = 5
-"""A cell is scored where SMAP saw it on at least so many of the days."""
+"""Minimum number of days with a SMAP retrieval of a scored cell."""
 
 Series = NDArray[np.float64]
 """Shape (412 cells, days)."""
 
 
-def make_maps(folder: Path, table: Path) -> dict[str, float]:
-    """Publish every day by the daily job; return what it cost."""
+def publish_by_daily() -> dict[str, float]:
+    """Publish every day by the daily job; return the cost."""
     began = time.perf_counter()
-    with start(folder / "sandbox", str(table)) as sandbox, Progress() as bar:
-        settings = logged_in(sandbox, folder, (FIRST - SPIN_UP).days)
+    with start(REPLAY / "sandbox", str(PIXELS)) as sandbox, Progress() as bar:
+        settings = logged_in(sandbox, REPLAY, (FIRST - SPIN_UP).days)
         settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
         spin_up = bar.add_task("spin-up", total=(FIRST - SPIN_UP).days)
         published = bar.add_task("published", total=len(DAYS))
@@ -85,48 +85,48 @@ def make_maps(folder: Path, table: Path) -> dict[str, float]:
     }
 
 
-def take_inputs(replayed: Path, folder: Path) -> None:
-    """Link the replay's statics, and its forcing to its last day, into a new site."""
+def link_inputs(folder: Path) -> None:
+    """Link the statics of the replay, and its forcing up to its last day, into a new site."""
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
     for kind in ("statics", "forcing"):
-        shutil.copytree(replayed / "work" / kind, work / kind, copy_function=os.link)
-    # Forcing of later days is what other programs fetched.
+        shutil.copytree(REPLAY / "work" / kind, work / kind, copy_function=os.link)
+    # Other benchmarks fetch later days into the replay.
     for path in (work / "forcing").rglob("*.nc"):
         if path.stem > f"{LAST:%Y%m%d}":
             path.unlink()
 
 
-def backfilled(site: Path, checkpoint: Path | None, days: Sequence[date]) -> Path:
-    """Publish days from a site's stored forcing; return the archive."""
+def publish_by_backfill(site: Path, checkpoint: Path | None, days: Sequence[date]) -> Path:
+    """Publish days from the stored forcing of a site; return the archive."""
     settings = Settings(
         work=site / "work",
         archive=site / "archive",
         checkpoint=checkpoint,
         spin_up_days=(FIRST - SPIN_UP).days,
     )
-    with open_run(settings) as run, local_cluster(settings, WORKERS) as crew:
-        backfill(run, days, "missing", crew, datetime.now(UTC))
+    with open_run(settings) as run, local_cluster(settings, WORKERS) as executor:
+        backfill(run, days, "missing", executor, datetime.now(UTC))
     return settings.archive
 
 
-def draw(folder: Path) -> None:
-    """Publish the last day with the shipped checkpoint, and keep its picture for the README."""
-    site = folder / "shipped"
-    take_inputs(folder, site)
-    archive = backfilled(site, None, [LAST])
+def draw() -> None:
+    """Publish the last day with the shipped checkpoint, and copy its picture for the README."""
+    site = REPLAY / "shipped"
+    link_inputs(site)
+    archive = publish_by_backfill(site, None, [LAST])
     shutil.copy(map_path(archive, "conus", LAST).with_suffix(".png"), PICTURE)
 
 
-def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dict[str, float]]:
-    """Train the recipe, and publish every day with it; return the archive, and what it cost."""
+def train_and_publish() -> tuple[Path, dict[str, float]]:
+    """Train the recipe, and publish every day with it; return the archive and the cost."""
     began = time.perf_counter()
-    again = folder / RECIPE
-    take_inputs(folder, again)
-    card = again / f"{RECIPE}.json"
-    train(read_recipe(Path(RECIPE)), read_data(data), card, fits)
+    site = REPLAY / RECIPE
+    link_inputs(site)
+    card = site / f"{RECIPE}.json"
+    train(read_recipe(Path(RECIPE)), read_data(DATA), card, TRAINING)
     trained = time.perf_counter()
-    archive = backfilled(again, card, DAYS)
+    archive = publish_by_backfill(site, card, DAYS)
     return archive, {
         "minutes_of_training": (trained - began) / 60,
         "minutes_of_backfill": (time.perf_counter() - trained) / 60,
@@ -136,14 +136,14 @@ def make_maps_of_recipe(folder: Path, data: Path, fits: Path) -> tuple[Path, dic
 def published_series(
     archive: Path, days: Sequence[date], lat: NDArray[np.float64], lon: NDArray[np.float64]
 ) -> Series:
-    """Average the maps over the 16 cells of 9 km in each cell of 36 km."""
+    """Return the average of the maps over the 16 cells of 9 km in each cell of 36 km."""
     nests = [children(int(r), int(c)) for r, c in zip(*M36.rowcol(lat, lon), strict=True)]
     series = np.empty((lat.size, len(days)))
     for number, day in enumerate(days):
         with xr.open_dataset(map_path(archive, "conus", day)) as dataset:
             values = dataset.soil_moisture.values[0]
-            row0 = _offset(dataset.y.values[0], rows=True)
-            col0 = _offset(dataset.x.values[0], rows=False)
+            row0 = int(np.abs(M09.y - dataset.y.values[0]).argmin())
+            col0 = int(np.abs(M09.x - dataset.x.values[0]).argmin())
         for cell, (rows, cols) in enumerate(nests):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
@@ -151,12 +151,8 @@ def published_series(
     return series
 
 
-def _offset(first: float, *, rows: bool) -> int:
-    return int(np.abs((M09.y if rows else M09.x) - first).argmin())
-
-
 def climatology(training: Series, training_days: Series, days: Series) -> Series:
-    """Mean of each cell's training year within 15 days of the day of the year."""
+    """Return the mean of each cell's training year within 15 days of the day of the year."""
     out = np.full((training.shape[0], days.size), np.nan)
     for number, day in enumerate(days):
         apart = np.abs(training_days - day)
@@ -168,7 +164,7 @@ def climatology(training: Series, training_days: Series, days: Series) -> Series
 
 
 def persistence(smap: Series) -> Series:
-    """Last retrieval before each day."""
+    """Return the last retrieval before each day."""
     out = np.full_like(smap, np.nan)
     for number in range(1, smap.shape[1]):
         before = smap[:, number - 1]
@@ -176,26 +172,22 @@ def persistence(smap: Series) -> Series:
     return out
 
 
-def score(
-    archives: Mapping[str, Path], data: Path, days: Sequence[date]
-) -> dict[str, dict[str, float]]:
+def score(archives: Mapping[str, Path], days: Sequence[date]) -> dict[str, dict[str, float]]:
     """Compare the maps and the baselines with SMAP on the same cell-days.
 
     Parameters
     ----------
     archives
-        Folders of maps, by the name of what made them.
-    data
-        Folder of the real data.
+        Archives by name of their checkpoint.
     days
-        Consecutive days, none of which the checkpoints have seen.
+        Consecutive days without training data of the checkpoints.
     """
     first, last = days[0], days[-1]
-    with xr.open_dataset(data / "conus_pixels" / "conus_v4f1.nc") as table:
-        whole = table.smap_soil_moisture_am.values.astype(np.float64)
-        times = table.time.values.astype("datetime64[D]")
-        lat, lon = table.latitude.values, table.longitude.values
-    with xr.open_dataset(data / "conus_pixels" / "hydrodl_predictions.nc") as peer:
+    with xr.open_dataset(PIXELS) as pixels:
+        smap = pixels.smap_soil_moisture_am.values.astype(np.float64)
+        times = pixels.time.values.astype("datetime64[D]")
+        lat, lon = pixels.latitude.values, pixels.longitude.values
+    with xr.open_dataset(DATA / HYDRODL) as peer:
         chosen = peer.sel(time=slice(str(first), str(last)))
         single = chosen.hydrodl_single_task.values.astype(np.float64)
         multi = chosen.hydrodl_multi_task.values.astype(np.float64)
@@ -207,15 +199,15 @@ def score(
         "hydroDL, single task": single,
         "hydroDL, multi task": multi,
         "climatology of the training year": climatology(
-            whole[:, trained], of_year[trained], of_year[scored]
+            smap[:, trained], of_year[trained], of_year[scored]
         ),
-        "persistence of the last retrieval": persistence(whole)[:, scored],
+        "persistence of the last retrieval": persistence(smap)[:, scored],
     }
-    truth = whole[:, scored]
+    truth = smap[:, scored]
     common = np.isfinite(truth) & np.logical_and.reduce([np.isfinite(s) for s in series.values()])
     common &= (common.sum(axis=1) >= MIN_DAYS)[:, None]
     truth = np.where(common, truth, np.nan)
-    table = {
+    return {
         name: {
             "cells": int(common.any(axis=1).sum()),
             "cell_days": int(common.sum()),
@@ -223,31 +215,24 @@ def score(
         }
         for name, values in series.items()
     }
-    return table
 
 
 def main() -> None:
-    """Make the maps and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--folder", type=Path, default=Path("build/replay"))
-    parser.add_argument("--training", type=Path, default=Path("build/training"))
-    arguments = parser.parse_args()
-    cost = make_maps(arguments.folder, arguments.data / "conus_pixels" / "conus_v4f1.nc")
-    trained, more = make_maps_of_recipe(arguments.folder, arguments.data, arguments.training)
+    """Publish the maps, score them, and write the result and the picture."""
+    cost_of_daily = publish_by_daily()
+    trained, cost_of_recipe = train_and_publish()
     archives = {
-        "msm, first checkpoint": arguments.folder / "archive",
+        "msm, first checkpoint": REPLAY / "archive",
         f"msm, recipe {RECIPE}": trained,
     }
-    table = score(archives, arguments.data, DAYS)
     result = {
         "first": str(FIRST),
         "last": str(LAST),
-        "cost": cost | more,
-        "median over cells": table,
+        "cost": cost_of_daily | cost_of_recipe,
+        "median over cells": score(archives, DAYS),
     }
     keep(result, "replay")
-    draw(arguments.folder)
+    draw()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""A CONUS day from the second source beside the same day from the first: `make second`.
+"""Compare maps from the second source with maps from the first: `make second`, after replay.
 
-The chain of `make replay` is taken up again a week before its last day. The sandbox, with the same
-replayed weather, withholds NLDAS, and the daily job makes the week from SPL4SMGP alone. The maps
-are then compared, cell by cell and with SMAP, with those that NLDAS gave. The replayed SPL4SMGP has
-the same weather as NLDAS, laid out on its own grid and hours and moved to the lowest level of an
-atmospheric model: what differs is what the change of source itself does, not what two weather
-analyses disagree about.
+The chain of `make replay` continues from a week before its last day. The sandbox, with the same
+replayed weather, withholds NLDAS, and the daily job produces the week from SPL4SMGP alone. The maps
+are compared with those from NLDAS, cell by cell and with SMAP. The replayed SPL4SMGP has the
+weather of NLDAS on its own grid and time steps, at the lowest level of an atmospheric model. The
+differences are the effect of the change of source, without that of another weather analysis.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from benchmarks.results import keep
+from benchmarks.results import PIXELS, REPLAY, keep
 from benchmarks.skill.replay import LAST, published_series
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
@@ -36,21 +34,22 @@ from msm.sandbox.process import Sandbox, start
 from msm.training.metrics import site_metrics
 
 DAYS = [LAST - timedelta(days=6 - n) for n in range(7)]
+FOLDER = Path("build/second-source")
 PICTURE = Path("docs/images/second-source.png")
 
 
-def take_up(replayed: Path, folder: Path) -> None:
-    """Link the work of a replay into a new site, without the forcing and states of the week."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(replayed / "work", folder / "work", copy_function=os.link)
+def link_work() -> None:
+    """Link the work folder of the replay, without the forcing and states of the week."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.copytree(REPLAY / "work", FOLDER / "work", copy_function=os.link)
     for day in DAYS:
-        for path in (folder / "work").rglob(f"{day:%Y%m%d}*"):
+        for path in (FOLDER / "work").rglob(f"{day:%Y%m%d}*"):
             if "granules" not in path.parts:
                 path.unlink()
 
 
-def without_nldas(sandbox: Sandbox) -> None:
-    """Withhold every granule of NLDAS that the week takes."""
+def withhold_nldas(sandbox: Sandbox) -> None:
+    """Withhold every granule of NLDAS that the week uses."""
     stamps = {stamp for day in DAYS for stamp in NLDAS.layout.stamps(day)}
     for stamp in sorted(stamps):
         sandbox.withhold(NLDAS.layout.file_name.format(time=stamp))
@@ -63,7 +62,7 @@ def read_map(archive: Path, day: date) -> tuple[NDArray[np.float64], NDArray[np.
         return soil_moisture, np.asarray(dataset["quality_flag"][0]), dataset.status
 
 
-def differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, float]:
+def differences(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict[str, float]:
     """Compare two fields cell by cell."""
     both = np.isfinite(first) & np.isfinite(second)
     difference = second[both] - first[both]
@@ -80,28 +79,27 @@ def differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict
 def forcing_differences(first: Run, second: Run, day: date) -> dict[str, dict[str, float]]:
     """Compare a day's forcing from both sources."""
     one, other = (
-        cell_fields.read(run.forcing_path(day), run.domain).fields for run in (first, second)
+        cell_fields.read(run.workspace.forcing(day), run.domain).fields for run in (first, second)
     )
     names = [spec.name for spec in first.checkpoint.card.forcing]
     return {name: differences(one[name], other[name]) for name in names}
 
 
-def skill(archives: dict[str, Path], table: Path) -> dict[str, dict[str, float]]:
-    """Score the week of both against SMAP on the same cell-days."""
-    with xr.open_dataset(table) as pixels:
+def skill(archives: dict[str, Path]) -> dict[str, dict[str, float]]:
+    """Score the week of both sources against SMAP on the same cell-days."""
+    with xr.open_dataset(PIXELS) as pixels:
         week = pixels.smap_soil_moisture_am.sel(time=slice(str(DAYS[0]), str(DAYS[-1])))
         truth = week.values.astype(np.float64)
         lat, lon = pixels.latitude.values, pixels.longitude.values
     scores = {}
     for name, archive in archives.items():
-        found = site_metrics(published_series(archive, DAYS, lat, lon), truth)
-        medians = found.medians()
+        medians = site_metrics(published_series(archive, DAYS, lat, lon), truth).medians()
         scores[name] = {key: medians[key] for key in ("rmse", "bias")}
     return scores
 
 
 def draw(first: Run, maps: dict[str, NDArray[np.float64]], path: Path) -> None:
-    """Draw both maps and what they differ by."""
+    """Draw both maps and their difference."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -129,56 +127,47 @@ def draw(first: Run, maps: dict[str, NDArray[np.float64]], path: Path) -> None:
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def main() -> None:
-    """Make the week and print what it differs by."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
-    parser.add_argument("--folder", type=Path, default=Path("build/second-source"))
-    arguments = parser.parse_args()
-    table = arguments.data / "conus_pixels" / "conus_v4f1.nc"
-    take_up(arguments.replay, arguments.folder)
-    day = DAYS[-1]
-    with start(arguments.folder / "sandbox", str(table)) as sandbox:
-        without_nldas(sandbox)
-        settings = logged_in(sandbox, arguments.folder, spin_up_days=0)
-        settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
-        first_settings = settings.model_copy(
-            update={"work": arguments.replay / "work", "archive": arguments.replay / "archive"}
-        )
-        with open_run(first_settings) as first, open_run(settings) as second:
-            for each in DAYS:
-                daily(second, each, datetime.now(UTC))
-            forcing = forcing_differences(first, second, day)
-            maps, flags = {}, {}
-            for name, run in (("NLDAS", first), ("SPL4SMGP", second)):
-                values, flag, status = read_map(run.settings.archive, day)
-                maps[f"{day}, from {name}"] = values
-                there = np.isfinite(values)
-                flags[name] = {
-                    "status": status,
-                    "cells": int(there.sum()),
-                    "flagged lower_tier": float((flag[there] & Quality.LOWER_TIER > 0).mean()),
-                    "unflagged": float((flag[there] == 0).mean()),
-                }
-            by_day = {
-                f"{each}": differences(
-                    read_map(first.settings.archive, each)[0],
-                    read_map(second.settings.archive, each)[0],
-                )
-                for each in DAYS
-            }
-            draw(first, maps, PICTURE)
-    archives = {
-        "NLDAS": arguments.replay / "archive",
-        "SPL4SMGP": arguments.folder / "archive",
+def flags_of(archive: Path) -> dict[str, Any]:
+    """Return status and shares of flagged cells of the last day."""
+    values, flag, status = read_map(archive, DAYS[-1])
+    cells = np.isfinite(values)
+    return {
+        "status": status,
+        "cells": int(cells.sum()),
+        "flagged lower_tier": float((flag[cells] & Quality.LOWER_TIER > 0).mean()),
+        "unflagged": float((flag[cells] == 0).mean()),
     }
+
+
+def main() -> None:
+    """Publish the week, compare both sources, and write the result and the picture."""
+    link_work()
+    with start(FOLDER / "sandbox", str(PIXELS)) as sandbox:
+        withhold_nldas(sandbox)
+        settings = logged_in(sandbox, FOLDER, spin_up_days=0)
+        settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
+        of_replay = settings.model_copy(
+            update={"work": REPLAY / "work", "archive": REPLAY / "archive"}
+        )
+        with open_run(of_replay) as first, open_run(settings) as second:
+            for day in DAYS:
+                daily(second, day, datetime.now(UTC))
+            forcing = forcing_differences(first, second, DAYS[-1])
+            archives = {"NLDAS": first.settings.archive, "SPL4SMGP": second.settings.archive}
+            maps = {
+                day: {name: read_map(archive, day)[0] for name, archive in archives.items()}
+                for day in DAYS
+            }
+            last = {f"{DAYS[-1]}, from {name}": each for name, each in maps[DAYS[-1]].items()}
+            draw(first, last, PICTURE)
     result = {
-        "days": [str(each) for each in DAYS],
-        "status and flags": flags,
-        "soil moisture, second minus first": by_day,
+        "days": [str(day) for day in DAYS],
+        "status and flags": {name: flags_of(archive) for name, archive in archives.items()},
+        "soil moisture, second minus first": {
+            str(day): differences(each["NLDAS"], each["SPL4SMGP"]) for day, each in maps.items()
+        },
         "forcing, second minus first": forcing,
-        "against SMAP, median over cells": skill(archives, table),
+        "against SMAP, median over cells": skill(archives),
     }
     keep(result, "second_source")
 

@@ -1,16 +1,15 @@
-"""What the product knows of places that it has not learned from: `make serving`, after replay.
+"""Predict withheld stations from the inputs of the product: `make serving`, after replay.
 
-Stations are predicted twice by networks that have not seen them: from their own gauges and the soil
-measured on the spot, and from what the product is made from: NLDAS-2 of 2015-04-01..2017-03-31, as
-the sandbox replays it from the 412 cells of 36 km, fetched, regridded and stored by `msm fetch`,
-and the product's statics. Both are scored on the same site-days, from 2015-07-01 on: the months
-before fill the states. A third prediction tells the two gaps apart: own gauges, and the soil of the
-product. What learned from the satellite as well is held against what did not, in each way: on the
-map no soil is measured, as it is at stations.
+Networks predict the stations that were withheld from their training, in three ways: from the
+station's own gauge and measured soil; from the inputs of the product, which are NLDAS-2 of
+2015-04-01..2017-03-31, replayed from the 412 cells of 36 km, fetched, regridded and stored by
+`msm fetch`, and the product's statics; and from the station's gauge with the product's statics,
+which separates the two effects. All are scored on the same site-days from 2015-07-01 on; the months
+before are the spin-up. Each way also compares recipes with and without training on the satellite.
 """
 
-import argparse
-import json
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from benchmarks.skill.accuracy import FOUND, keep
-from benchmarks.skill.comparison import differences, on_common_days
+from benchmarks.results import ACCURACY, DATA, PIXELS, REPLAY, TRAINING, keep_accuracy
+from benchmarks.skill.comparison import common_size, on_common_days, paired
 from msm.cli.demo import logged_in
 from msm.model.checkpoint import Checkpoint
 from msm.operations.fetch import fetch
@@ -46,41 +44,45 @@ from msm.training.split import Split
 
 FIRST, LAST = date(2015, 4, 1), date(2017, 3, 31)
 SCORED = date(2015, 7, 1)
-"""First day that is scored: those before fill the states."""
+"""First scored day: those before are the spin-up."""
 MIN_DAYS = 180
-"""Fewest days of a site that is scored: the protocol asks for more, of more years."""
+"""Minimum number of scored days of a site. The protocol has more, over more years."""
 RECIPES = ("multiscale", "in-situ")
-"""The product's, and what it is held against."""
+"""The recipe of the product, and the one it is compared with."""
 
 Fitted = Sequence[tuple[Part, Checkpoint]]
-"""A part of the stations and the network that has not seen them, for each fold."""
+"""For each fold, the withheld stations and the checkpoint trained without them."""
 
 
-def served_stations(data: Data, folder: Path, replay: Path) -> Stations:
-    """Fetch what is not stored yet, and return the stations as the product serves them."""
-    table = folder / "conus_pixels" / "conus_v4f1.nc"
-    with start(replay / "sandbox", str(table)) as sandbox:
-        settings = logged_in(sandbox, replay, spin_up_days=366)
+def served_stations(data: Data) -> Stations:
+    """Fetch missing days, and return the stations with the inputs of the product."""
+    with start(REPLAY / "sandbox", str(PIXELS)) as sandbox:
+        settings = logged_in(sandbox, REPLAY, spin_up_days=366)
         with open_run(settings) as run:
-            with local_cluster(run.settings, 2) as crew:
-                fetch(run, FIRST, LAST, crew)
+            with local_cluster(run.settings, 2) as executor:
+                fetch(run, FIRST, LAST, executor)
             stored_statics(run)
             return stored_samples(
-                data.ground, run.domain, run.forcing_folder, run.statics_path, FIRST, LAST
+                data.ground,
+                run.domain,
+                run.workspace.forcing_folder,
+                run.workspace.statics,
+                FIRST,
+                LAST,
             )
 
 
 def predicted(fitted: Fitted, data: Data, sites: Stations) -> Predicted:
-    """Predict sites by the network that has not seen them."""
-    said, sigma = (np.full(sites.target.shape, np.nan, np.float32) for _ in "12")
+    """Predict each site by the network that was trained without it."""
+    soil_moisture, sigma = (np.full(sites.target.shape, np.nan, np.float32) for _ in "12")
     held_out = []
     for part, checkpoint in fitted:
         here = np.isin(sites.names, data.ground.names[part.held_out])
         held_out.append(replace(part, held_out=here))
         if here.any():
             found = predict_stations(checkpoint, sites.at(here))
-            said[here], sigma[here] = found.soil_moisture, found.uncertainty
-    return as_predicted(sites, held_out, Split.folds, said, sigma)
+            soil_moisture[here], sigma[here] = found.soil_moisture, found.uncertainty
+    return as_predicted(sites, held_out, Split.folds, soil_moisture, sigma)
 
 
 def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict[str, Any]:
@@ -91,15 +93,15 @@ def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict
     fitted
         Networks by the name of their recipe.
     data
-        With the stations' own weather.
+        Stations with their own weather.
     served
-        The stations with what the product is made from.
+        Stations with the inputs of the product.
 
     Returns
     -------
     dict
-        ``scores`` by recipe and way; ``differences`` between the ways of the first recipe, and
-        between it and the others in each way.
+        Common ``n_sites`` and ``site_days``; ``scores`` by recipe and way; ``differences`` between
+        the ways of the first recipe, and between the first and the other recipes in each way.
     """
     own = data.ground.at(np.isin(data.ground.names, served.names))
     of_product = {
@@ -111,7 +113,7 @@ def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict
         "replayed NLDAS-2, the product's statics": replace(served, statics=of_product),
     }
     found = {
-        f"{recipe}: {way}": _cut(predicted(networks, data, sites))
+        f"{recipe}: {way}": _scored_days(predicted(networks, data, sites))
         for recipe, networks in fitted.items()
         for way, sites in ways.items()
     }
@@ -120,25 +122,20 @@ def compared(fitted: Mapping[str, Fitted], data: Data, served: Stations) -> dict
     measured, *less = ways
     pairs = [(f"{first}: {way}", f"{first}: {measured}") for way in less]
     pairs += [(f"{first}: {way}", f"{other}: {way}") for other in others for way in ways]
-    any_result = next(iter(results.values()))
     return {
         "first": str(SCORED),
         "last": str(LAST),
-        "n_sites": any_result["n_sites"],
-        "site_days": sum(site["n"] for site in any_result["sites"]),
+        **common_size(results),
         "scores": {
             name: {key: result[key] for key in ("median", "coverage90", "share_sites_80_97")}
             for name, result in results.items()
         },
-        "differences": [
-            {"first": one, "second": other, "figures": differences(results[one], results[other])}
-            for one, other in pairs
-        ],
+        "differences": paired(results, pairs),
     }
 
 
-def _cut(whole: Predicted) -> Predicted:
-    """Return the days that are scored."""
+def _scored_days(whole: Predicted) -> Predicted:
+    """Return a prediction on the scored days."""
     days = within(whole.days, SCORED, LAST)
     cut = {
         name: getattr(whole, name)[:, days] for name in ("truth", "soil_moisture", "uncertainty")
@@ -147,21 +144,14 @@ def _cut(whole: Predicted) -> Predicted:
 
 
 def main() -> None:
-    """Measure, and keep what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
-    parser.add_argument("--work", type=Path, default=Path("build/training"))
-    arguments = parser.parse_args()
-    data = read_data(arguments.data)
+    """Measure, and write the result."""
+    data = read_data(DATA)
     fitted = {
-        recipe: fit_parts(read_recipe(Path(recipe)), data, Split.folds, arguments.work / "fits")
+        recipe: fit_parts(read_recipe(Path(recipe)), data, Split.folds, TRAINING / "fits")
         for recipe in RECIPES
     }
-    served = served_stations(data, arguments.data, arguments.replay)
-    result = compared(fitted, data, served)
-    keep(result, FOUND / "serving.json")
-    Console().print_json(json.dumps(result))
+    result = compared(fitted, data, served_stations(data))
+    keep_accuracy(result, ACCURACY / "serving.json")
 
 
 if __name__ == "__main__":

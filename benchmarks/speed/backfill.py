@@ -1,14 +1,13 @@
-"""Half a year in one go: `make backfill`, after `make replay`.
+"""Run a backfill of half a year, and replay a revised day: `make backfill`, after `make replay`.
 
-The forcing of 2016-04-01..2016-09-30 is stored by one fetch from the sandbox, which replays real
-NLDAS-2 forcing, and `msm backfill` makes the maps of CONUS after a spin-up of its own.
-They are compared with SMAP as the replay's are. Then a granule of one day is revised, and what
-follows from it is replayed.
+One fetch stores the forcing of 2016-04-01..2016-09-30 from the sandbox, which replays real NLDAS-2
+forcing. `msm backfill` publishes the maps of CONUS after its own spin-up. They are compared with
+SMAP like those of the replay. Then the sandbox revises a granule of one day, and a backfill replays
+the days that depend on it.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,43 +15,44 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.results import keep
-from benchmarks.skill.replay import score, take_inputs
+from benchmarks.results import PIXELS, keep
+from benchmarks.skill.replay import link_inputs, score
 from benchmarks.speed.footprint import peak_memory
 from msm.archive import store
 from msm.cli.demo import logged_in
 from msm.model.checkpoint import WEIGHTS
 from msm.operations.backfill import backfill
 from msm.operations.fetch import fetch
-from msm.pipeline.chains import touched
 from msm.pipeline.executor import local_cluster
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import Sandbox, start
 
 FIRST, LAST = date(2016, 4, 1), date(2016, 9, 30)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+FOLDER = Path("build/backfill")
 MONTH = 30
-"""Days over which the greatest memory is taken."""
+"""Days of a period whose peak memory is reported."""
 REVISED = date(2016, 9, 10)
 GRANULE = f"NLDAS_FORA0125_H.A{REVISED:%Y%m%d}.1800.020.nc"
 WORKERS = 2
 
 
-def make_maps(run: Run) -> dict[str, Any]:
-    """Fetch the forcing, and backfill; return what both cost."""
-    with Progress() as bar, local_cluster(run.settings, WORKERS) as crew:
+def publish_all(run: Run) -> dict[str, Any]:
+    """Fetch the forcing, and backfill; return the cost of both."""
+    with Progress() as bar, local_cluster(run.settings, WORKERS) as executor:
         task = bar.add_task("", total=None)
 
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
         began = time.perf_counter()
-        fetched = fetch(run, FIRST, LAST, crew, progress)
+        fetched = fetch(run, FIRST, LAST, executor, progress)
         took = time.perf_counter() - began
     with (
         Progress() as bar,
         peak_memory() as peak,
-        local_cluster(run.settings, WORKERS) as crew,
+        local_cluster(run.settings, WORKERS) as executor,
     ):
         task = bar.add_task("", total=None)
         months: list[float] = []
@@ -63,20 +63,20 @@ def make_maps(run: Run) -> dict[str, Any]:
                 peak.gib = 0.0
             bar.update(task, description=what, completed=done, total=total)
 
-        report = backfill(run, DAYS, "missing", crew, datetime.now(UTC), watched)
+        report = backfill(run, DAYS, "missing", executor, datetime.now(UTC), watched)
     return {
         "days fetched": len(fetched),
         "minutes of the fetch": took / 60,
         "days": len(report.published),
-        "days run": report.run,
+        "days run": report.days_run,
         "minutes": report.seconds / 60,
-        "days a minute": 60 * report.run / report.seconds,
+        "days a minute": 60 * report.days_run / report.seconds,
         "peak memory of each 30 days, GiB": months,
     }
 
 
 def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
-    """Let a granule of one day be produced again, and replay what follows from it."""
+    """Revise a granule of one day, and replay the days that depend on it."""
     archive = run.settings.archive
 
     def shas() -> dict[date, str]:
@@ -85,42 +85,36 @@ def revise(run: Run, sandbox: Sandbox) -> dict[str, Any]:
 
     before = shas()
     sandbox.revise(GRANULE)
-    with local_cluster(run.settings, WORKERS) as crew:
-        refetched = fetch(run, FIRST, LAST, crew)
+    with local_cluster(run.settings, WORKERS) as executor:
+        refetched = fetch(run, FIRST, LAST, executor)
         chain = store.read_item(archive, "conus", LAST)
-        stale, after = touched(run, chain.chain_id if chain else "")
-        report = backfill(run, DAYS, "changed", crew, datetime.now(UTC))
+        stale, after = stale_days(run, chain.chain_id if chain else "")
+        report = backfill(run, DAYS, "changed", executor, datetime.now(UTC))
     changed = [day for day, sha256 in shas().items() if sha256 != before[day]]
     return {
         "revised": GRANULE,
-        "forcing made anew": [str(day) for day in refetched],
+        "forcing regenerated": [str(day) for day in refetched],
         "stale": {str(day): why for day, why in stale.items()},
         "days after it": len(after),
         "replayed": len(report.published),
         "files that changed": [str(changed[0]), str(changed[-1]), len(changed)],
         "files that kept their bytes": len(DAYS) - len(changed),
         "minutes": report.seconds / 60,
-        "stale afterwards": len(touched(run, chain.chain_id if chain else "")[0]),
+        "stale afterwards": len(stale_days(run, chain.chain_id if chain else "")[0]),
     }
 
 
 def main() -> None:
-    """Make the maps, score them, revise a day, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
-    parser.add_argument("--folder", type=Path, default=Path("build/backfill"))
-    arguments = parser.parse_args()
-    take_inputs(arguments.replay, arguments.folder)
-    table = arguments.data / "conus_pixels" / "conus_v4f1.nc"
-    with start(arguments.folder / "sandbox", str(table)) as sandbox:
-        settings = logged_in(sandbox, arguments.folder, spin_up_days=366)
+    """Publish the maps, score them, revise a day, and write the result."""
+    link_inputs(FOLDER)
+    with start(FOLDER / "sandbox", str(PIXELS)) as sandbox:
+        settings = logged_in(sandbox, FOLDER, spin_up_days=366)
         settings = settings.model_copy(update={"checkpoint": WEIGHTS / "first.json"})
         with open_run(settings) as run:
             result: dict[str, Any] = {"first": str(FIRST), "last": str(LAST)}
-            result["cost"] = make_maps(run)
+            result["cost"] = publish_all(run)
             archives = {"msm, first checkpoint": settings.archive}
-            result["median over cells"] = score(archives, arguments.data, DAYS)
+            result["median over cells"] = score(archives, DAYS)
             result["revision"] = revise(run, sandbox)
     keep(result, "backfill")
 

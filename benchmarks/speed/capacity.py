@@ -1,8 +1,8 @@
-"""What many days cost, predicted from what one day costs.
+"""Predict the run time and the size on disk of many days from the cost of one day.
 
-Forcing is made and maps are published in parallel over days, the network runs in parallel over
-blocks of cells; a stated fraction of the work from stored forcing to file is done by one processor
-(Amdahl). Fetching goes on meanwhile, so that the slower of the two decides.
+Forcing and publication run in parallel over days, the network runs in parallel over blocks of
+cells. A given fraction of the work from stored forcing to file is serial (Amdahl's law). Downloads
+run at the same time, so the slower of the two is the limit.
 """
 
 from __future__ import annotations
@@ -13,64 +13,67 @@ from dataclasses import dataclass
 from msm.settings import Settings
 
 SHARE_OF_DOUBLING = 0.8
-"""Doubling the workers stops to pay where it leaves more than this share of the time."""
+"""Doubling the workers is not worthwhile where it leaves more than this share of the time."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What one day of a domain costs; seconds of one worker."""
+    """Cost of one day of a domain; seconds of one worker."""
 
     forcing: float
     """From granules on disk to stored forcing."""
     run: float
     """From stored forcing to the published file, the network's step included."""
     serial: float
-    """Fraction of `run` that one processor does while the others wait."""
+    """Fraction of `run` that is serial."""
     step: float
-    """The network's step, of `run`."""
+    """The network's step, a part of `run`."""
     files: float
-    """Granules."""
+    """Number of granules."""
     size: float
     """Bytes of the granules."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """A way to the provider."""
+    """A network connection to the provider."""
 
     megabits: float
     """Megabits a second."""
     connections: int
     seconds_a_file: float
-    """From asking for a file to its first byte, redirects included."""
+    """From the request of a file to its first byte, redirects included."""
 
     def seconds(self, files: float, size: float) -> float:
-        """Return how long files take to arrive: by their bytes, or by the waiting for each."""
+        """Return the download time of files, limited by bandwidth or by the latency of each."""
         return max(8e-6 * size / self.megabits, files * self.seconds_a_file / self.connections)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What many days take."""
+    """Run time of many days."""
 
     hours: float
     bound: str
-    """What decides: `fetch` or `workers`."""
+    """The limiting resource: `fetch` or `workers`."""
+
+    def __str__(self) -> str:
+        return f"{self.hours:.1f} ({self.bound})"
 
 
 def capacity(costs: Costs, days: int, workers: int, link: Link | None = None) -> Capacity:
-    """Predict how long many days take.
+    """Return the predicted run time of many days.
 
     Parameters
     ----------
     costs
-        What one day costs.
+        Cost of one day.
     days
-        How many there are.
+        Number of days.
     workers
         Processors that share the work.
     link
-        The way to the provider; None where the granules are on disk.
+        Connection to the provider; None where the granules are on disk.
     """
     serial, parallel = parts(costs)
     seconds = {"workers": serial + parallel / workers}
@@ -81,13 +84,13 @@ def capacity(costs: Costs, days: int, workers: int, link: Link | None = None) ->
 
 
 def parts(costs: Costs) -> tuple[float, float]:
-    """Return the seconds of a day that one processor needs alone, and those that are shared."""
+    """Return the serial and the parallel seconds of one day."""
     serial = costs.serial * costs.run
     return serial, costs.forcing + costs.run - serial
 
 
 def most_workers(costs: Costs) -> float:
-    """Return from how many workers on doubling them leaves `SHARE_OF_DOUBLING` of the time."""
+    """Return the number of workers whose doubling leaves `SHARE_OF_DOUBLING` of the time."""
     serial, shared = parts(costs)
     if serial == 0.0:
         return float("inf")
@@ -97,18 +100,18 @@ def most_workers(costs: Costs) -> float:
 def kept(
     bytes_a_day: Mapping[str, float], granules_a_day: float, days: int, settings: Settings
 ) -> dict[str, float]:
-    """Return the bytes of each kind that are on disk after many days, pruned as the settings say.
+    """Return the bytes of each kind on disk after many days, pruned according to the settings.
 
     Parameters
     ----------
     bytes_a_day
-        As `benchmarks.speed.storage` measures them.
+        Bytes a day by kind, from `benchmarks.speed.storage`.
     granules_a_day
         Bytes of the granules of a day.
     days
-        How many there are.
+        Number of days.
     settings
-        For how long each kind is kept.
+        Retention of each kind.
     """
     states = min(days, settings.state_days + 1)
     old = max(days - states, 0) // settings.anchor_days

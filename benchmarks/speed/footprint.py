@@ -1,4 +1,4 @@
-"""The memory of a process and of all that it starts."""
+"""Peak memory of a process and its children."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from contextlib import contextmanager, suppress
 import psutil
 
 SECONDS = 0.1
-"""Time between two looks."""
+"""Time between two measurements."""
 
 
 class Peak:
-    """Greatest memory seen, shared pages counted once."""
+    """Largest measured memory, with shared pages counted once."""
 
     gib = 0.0
 
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Watch this process and its children."""
+    """Measure this process and its children in a thread."""
     peak = Peak()
     done = threading.Event()
 
-    def watch() -> None:
+    def measure() -> None:
         while not done.wait(SECONDS):
             peak.gib = max(peak.gib, _now() / 2**30)
 
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=measure, daemon=True)
     thread.start()
     try:
         yield peak
@@ -41,7 +41,7 @@ def _now() -> int:
     me = psutil.Process()
     total = 0
     for process in (me, *me.children(recursive=True)):
-        # A child may end between two lines.
+        # A child may end between the two calls.
         with suppress(psutil.NoSuchProcess):
             total += process.memory_full_info().pss
     return total

@@ -1,9 +1,9 @@
-"""One global day, and what a day costs against its number of cells: `make global`.
+"""Measure one global day, and the cost of a day by its number of cells: `make global`.
 
-The sandbox's global weather gives SPL4SMGP, and GLDAS with IMERG in a second site where one granule
-of SPL4SMGP is withheld. Each day is made from granules on disk to the published file by a process
-of its own, whose memory, with that of its readers, is watched. The chain starts cold: a state of
-zeros costs as much as any other.
+The sandbox serves SPL4SMGP from its global weather, and GLDAS with IMERG to a second site where one
+granule of SPL4SMGP is withheld. Each day is produced from granules on disk to the published file by
+its own process, whose memory is measured with that of its readers. The chain starts cold, which
+does not affect the cost.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from benchmarks.results import keep
 from benchmarks.speed.footprint import peak_memory
 from msm.archive.quicklook import draw
 from msm.cli.demo import logged_in
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import open_run
@@ -41,7 +43,7 @@ ROUNDS = 3
 
 
 def prepare(folder: Path) -> dict[str, Settings]:
-    """Bring the granules of both ways to disk, each in a site of its own; draw the first map."""
+    """Fetch the granules of both sources, each into its own site; draw the first map."""
     sites = {}
     shutil.rmtree(folder, ignore_errors=True)
     with start(folder / "sandbox", "global") as sandbox:
@@ -56,18 +58,18 @@ def prepare(folder: Path) -> dict[str, Settings]:
             settings = settings.model_copy(update={"domain": "global"})
             with open_run(settings) as run:
                 if name == "SPL4SMGP":
-                    # From the sandbox's catalogue the map says that its weather is made up.
+                    # With the catalogue of the sandbox the map is labelled as synthetic weather.
                     draw(daily(run, DAY, NOW).path, PICTURE, "")
-                gather(run, DAY, DAY)
+                select_and_fetch(run, DAY, DAY)
                 stored_statics(run)
             sites[name] = settings.model_copy(update={"mirror": site / "work" / "granules"})
     return sites
 
 
-def make_day(settings: Settings) -> dict[str, Any]:
-    """Make the day from the granules on disk; seconds of each step and peak memory."""
-    for made in ("forcing", "states", "statics"):
-        shutil.rmtree(settings.work / made, ignore_errors=True)
+def run_day(settings: Settings) -> dict[str, Any]:
+    """Produce the day from the granules on disk; return seconds of each step and peak memory."""
+    for kind in ("forcing", "states", "statics"):
+        shutil.rmtree(settings.work / kind, ignore_errors=True)
     shutil.rmtree(settings.archive, ignore_errors=True)
     seconds = {}
     with peak_memory() as peak, open_run(settings) as run:
@@ -81,7 +83,7 @@ def make_day(settings: Settings) -> dict[str, Any]:
         timed("statics, once", lambda: stored_statics(run))
         timed("forcing", lambda: stored_forcing(run, DAY))
         chain = open_chain(run, DAY)
-        timed("network", lambda: bring_to(run, chain, DAY))
+        timed("network", lambda: list(advance(run, chain, {DAY}, SerialExecutor(run))))
         published = timed("publish", lambda: publish(run, chain, DAY, NOW))
         cells = run.domain.n_cell
     return {
@@ -94,17 +96,17 @@ def make_day(settings: Settings) -> dict[str, Any]:
 
 
 def measured(settings: Settings, rounds: int) -> dict[str, Any]:
-    """Make the day several times, each in a fresh process; the run of the median time."""
+    """Run the day several times, each in a new process; return the run with the median time."""
     runs = []
     for _ in range(rounds):
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            runs.append(process.submit(make_day, settings).result())
+            runs.append(process.submit(run_day, settings).result())
     middle = median(run["day"] for run in runs)
     return min(runs, key=lambda run: abs(run["day"] - middle))
 
 
 def main() -> None:
-    """Measure."""
+    """Measure, and write the result."""
     sites = prepare(FOLDER)
     result: dict[str, Any] = {"one global day": {}, "against cells": {}}
     for name, settings in sites.items():

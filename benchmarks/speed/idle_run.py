@@ -1,6 +1,6 @@
-"""What a scheduled run costs that finds nothing to do, and one that finds a new day, over CONUS.
+"""Measure a scheduled run over CONUS with nothing to do, and one with a new day.
 
-A new day is made from the same eve by the scheduled run and by its date, in turn.
+The new day is produced from the same state of the site by the scheduled run and by its date.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Command = list[str | Path]
 
 
 def measure() -> dict[str, Any]:
-    """Make a window of days but the newest, then that, then nothing; time the last two.
+    """Publish a window of days without the newest, then the newest, then run with nothing to do.
 
     Returns
     -------
     dict
-        Seconds of the clock and of the command's own processors; searches of each product where
-        there is nothing to do, and whether torch is imported then.
+        Clock and CPU seconds of the command for the last two; with nothing to do, the searches of
+        each product and whether torch is imported.
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
-    site, eve = FOLDER / "site", FOLDER / "eve"
+    site, before = FOLDER / "site", FOLDER / "before"
     with start(FOLDER / "sandbox") as sandbox:
         environment = sandbox.environment() | {
             "MSM_WORK": str(site / "work"),
@@ -56,19 +56,21 @@ def measure() -> dict[str, Any]:
         for name in all_sources(newest):
             sandbox.withhold(name)
         _run([MSM, "daily"], environment)
-        shutil.copytree(site, eve)
+        shutil.copytree(site, before)
         for name in all_sources(newest):
             sandbox.restore(name)
-        # The scheduled run comes last, so that it has done all there is to do.
-        by_date: Command = [MSM, "daily", "--date", str(newest)]
-        ways = {"the same by its date": by_date, "one new day": [MSM, "daily"]}
-        timed: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        # The scheduled run is the last, so that the runs after it have nothing to do.
+        commands: dict[str, Command] = {
+            "the same day by its date": [MSM, "daily", "--date", str(newest)],
+            "one new day": [MSM, "daily"],
+        }
+        timed: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(1 + ROUNDS):
-            for name, command in ways.items():
+            for name, command in commands.items():
                 shutil.rmtree(site)
-                shutil.copytree(eve, site)
+                shutil.copytree(before, site)
                 timed[name].append(_timed(command, environment))
-        # In the first round the sandbox makes the granules.
+        # In the first round the sandbox also creates the granules.
         timed = {name: rounds[1:] for name, rounds in timed.items()}
         asked = len(sandbox.requests())
         timed["nothing to do"] = [_timed([MSM, "daily"], environment) for _ in range(ROUNDS)]
@@ -89,7 +91,7 @@ def measure() -> dict[str, Any]:
 
 
 def _timed(command: Command, environment: Mapping[str, str]) -> tuple[float, float]:
-    """Run a command; return seconds of the clock, and of processors without the sandbox's."""
+    """Run a command; return its clock seconds and its CPU seconds."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     _run(command, environment)
     took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -103,6 +105,7 @@ def _run(command: Command, environment: Mapping[str, str]) -> subprocess.Complet
 
 
 def _searches(sandbox: Sandbox, since: int) -> Counter[str]:
+    """Count the searches of each product, from a number of requests on."""
     found: Counter[str] = Counter()
     for request in sandbox.requests()[since:]:
         parts = urlsplit(request["path"])

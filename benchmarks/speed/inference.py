@@ -1,26 +1,28 @@
-"""The network's step beside the rate of matrix products, and beside a window of a year.
+"""Compare the network's step with the rate of matrix products and with a window of a year.
 
 - share: floating-point operations of the step's products per second, as a share of the rate of a
   large square sgemm in the same threads;
-- window: a CONUS day by the carried state, beside running the 365 days that end with it through
-  torch's LSTM, which is how hydroDL and neuralhydrology make a day;
-- precision: how far the map moves after 30 and 365 days of real forcing when the LSTM's products
-  take rounded numbers. The option float16 of the CUDA path is run itself, on the CPU, where torch
-  rounds between the operations of a gate too, which CUDA's single kernel does not: a bound. For
-  the products alone, their weights and inputs are rounded, and sums kept in float32.
+- window: a CONUS day with the carried state, compared with running the 365 days that end with it
+  through torch's LSTM, as hydroDL and neuralhydrology do;
+- precision: difference of the map after 30 and 365 days of real forcing when the products of the
+  LSTM are computed in reduced precision. The float16 option of the CUDA code is run on the CPU.
+  There torch also rounds between the operations of a gate, which CUDA's single kernel does not, so
+  this is an upper bound. For the products alone, weights and inputs are rounded, and sums are
+  in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.skill.carried_state import errors, published
+from benchmarks.results import DATA
+from benchmarks.skill.carried_state import drift, published
 from benchmarks.speed.one_day import multiplications
 from benchmarks.speed.timing import medians
 from msm.grid.domain import load_domain
@@ -40,13 +42,13 @@ SQUARE = 2048
 CELLS = 32 * TILE
 WINDOW_DAYS = 365
 WINDOW_CELLS, WINDOW_BATCH = 1024, 64
-"""The LSTM is fastest in batches of 64: larger ones leave the caches."""
+"""The LSTM is fastest in batches of 64: larger ones exceed the caches."""
 EVERY = 4
-"""One cell in so many of the real forcing serves to compare precisions."""
+"""Every so many cells of the real forcing are used to compare precisions."""
 
 
-def inputs(card: Card, n_cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return forcing and statics anywhere within the training range."""
+def inputs(card: Card, n_cell: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return random forcing and statics within the training range."""
     rng = np.random.default_rng(0)
     columns = [rng.uniform(s.minimum, s.maximum, n_cell) for s in card.inputs]
     raw = np.stack(columns, axis=1).astype(np.float32)
@@ -54,7 +56,7 @@ def inputs(card: Card, n_cell: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def share(checkpoint: Checkpoint, threads: int) -> dict[str, float]:
-    """Compare the step with a square sgemm on so many threads."""
+    """Compare the step with a square sgemm for a number of threads."""
     card = checkpoint.card
     forcing, statics = inputs(card, CELLS)
     state = State.zeros(CELLS, card.state_size)
@@ -75,7 +77,7 @@ def share(checkpoint: Checkpoint, threads: int) -> dict[str, float]:
 
 
 def window(checkpoint: Checkpoint) -> dict[str, float]:
-    """Compare a day by the carried state with a window of a year, both scaled to CONUS."""
+    """Compare a day with the carried state and a window of a year, both scaled to CONUS."""
     card = checkpoint.card
     n_cell = load_domain("conus").n_cell
     forcing, statics = inputs(card, n_cell)
@@ -85,7 +87,7 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
 
     @torch.inference_mode()
     def whole_window() -> list[Tensor]:
-        return [built(part)[0][:, -1] for built in members for part in x.split(WINDOW_BATCH)]
+        return [network(part)[0][:, -1] for network in members for part in x.split(WINDOW_BATCH)]
 
     seconds = medians(
         {
@@ -103,31 +105,31 @@ def window(checkpoint: Checkpoint) -> dict[str, float]:
     }
 
 
-def rounded(built: SoilMoistureLSTM, x: Tensor, number: torch.dtype) -> Tensor:
+def rounded(network: SoilMoistureLSTM, x: Tensor, number: torch.dtype) -> Tensor:
     """Predict every day with the LSTM's products taking numbers of another type.
 
     Shape (cells, days, n_outputs), normalised.
     """
-    w_ih, w_hh, b_ih, b_hh = built.lstm.parameters()
+    w_ih, w_hh, b_ih, b_hh = network.lstm.parameters()
 
     def product(values: Tensor, weight: Tensor) -> Tensor:
         return values.to(number).float() @ weight.to(number).float().T
 
-    h = c = x.new_zeros(x.shape[0], built.hidden_size)
+    h = c = x.new_zeros(x.shape[0], network.hidden_size)
     days = []
     for today in x.unbind(dim=1):
-        z = functional.relu(built.inlet(today))
+        z = functional.relu(network.inlet(today))
         gates = product(z, w_ih) + product(h, w_hh) + b_ih + b_hh
         in_gate, forget, update, out_gate = gates.chunk(4, dim=1)
         c = forget.sigmoid() * c + in_gate.sigmoid() * update.tanh()
         h = out_gate.sigmoid() * c.tanh()
-        days.append(built.head(h))
+        days.append(network.head(h))
         h, c = h.half().float(), c.half().float()
     return torch.stack(days, dim=1)
 
 
-def resident(checkpoint: Checkpoint, pixels: Samples, precision: Precision) -> np.ndarray:
-    """Predict every day by the arithmetic of the CUDA path; soil moisture (cells, days)."""
+def resident(checkpoint: Checkpoint, pixels: Samples, precision: Precision) -> NDArray[np.float32]:
+    """Predict every day with the arithmetic of the CUDA code; soil moisture (cells, days)."""
     card = checkpoint.card
     forcing = np.stack([pixels.forcing[spec.name] for spec in card.forcing], axis=2)
     statics = np.stack([pixels.statics[spec.name] for spec in card.statics], axis=1)
@@ -138,36 +140,30 @@ def resident(checkpoint: Checkpoint, pixels: Samples, precision: Precision) -> n
 
 
 @torch.inference_mode()
-def precision(checkpoint: Checkpoint, data: Path) -> dict[str, object]:
+def precision(checkpoint: Checkpoint) -> dict[str, object]:
     """Compare maps of reduced precision with those of float32, on real forcing."""
-    pixels = read_pixels(data)
+    pixels = read_pixels(DATA)
     pixels = pixels.at(np.flatnonzero(np.isfinite(pixels.statics["sand"]))[::EVERY])
     first = pixels.days[0]
     pixels = pixels.between(first.item(), (first + np.timedelta64(364, "D")).item())
     pixels = with_inputs(pixels, checkpoint.card)
     x = channels(checkpoint.card, pixels)
 
-    def emulated(number: torch.dtype) -> np.ndarray:
-        return published(checkpoint, lambda built: rounded(built, x, number))
+    def emulated(number: torch.dtype) -> NDArray[np.float32]:
+        return published(checkpoint, lambda network: rounded(network, x, number))
 
-    ways: dict[str, Callable[[], np.ndarray]] = {
+    ways: dict[str, Callable[[], NDArray[np.float32]]] = {
         "float16, the option's code": lambda: resident(checkpoint, pixels, "float16"),
         "float16 products": lambda: emulated(torch.float16),
         "bfloat16 products": lambda: emulated(torch.bfloat16),
     }
     exact = emulated(torch.float32)
-    rows: dict[str, object] = {"cells": pixels.n_cell}
-    for name, predict in ways.items():
-        moved = predict() - exact
-        rows[name] = {
-            **{f"after {days} days": errors(moved[:, days - 1]) for days in (30, 365)},
-            "any day": errors(moved),
-        }
-    return rows
+    rows = {name: drift(predict() - exact) for name, predict in ways.items()}
+    return {"cells": pixels.n_cell, **rows}
 
 
-def measure(data: Path) -> dict[str, object]:
-    """Measure all three; the first also of a checkpoint of one wide network."""
+def measure() -> dict[str, object]:
+    """Measure all three, the first also for a checkpoint with one wide network."""
     shipped, wide = load_checkpoint(), load_checkpoint(WEIGHTS / "first.json")
     return {
         "share": {
@@ -177,5 +173,5 @@ def measure(data: Path) -> dict[str, object]:
             for threads in (1, 2)
         },
         "window": window(shipped),
-        "precision": precision(shipped, data),
+        "precision": precision(shipped),
     }

@@ -1,8 +1,8 @@
-"""Many CONUS days from stored forcing to published files, beside their floor and with more workers.
+"""Measure many CONUS days, stored forcing to published files, against their lower bound.
 
-The floor is what cannot be avoided, on all processors: the forcing inflated, the network's matrix
-products at the rate of the largest square sgemm, the arrays of the map deflated again, and a state
-written as often as the backfill keeps one.
+The lower bound consists of inflating the forcing, the network's matrix products at the rate of the
+largest square sgemm, deflating the arrays of the map, and writing the states that the backfill
+keeps, on all processors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import torch
 
-from benchmarks.speed.one_day import DAY, SGEMM, multiplications, prepare
+from benchmarks.speed.one_day import DAY, SGEMM, multiplications, prepare, rewrite
 from benchmarks.speed.timing import medians
 from msm.archive import store
 from msm.fields import cell_fields
@@ -35,7 +35,7 @@ from msm.settings import Settings
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 FOLDER = Path("build/bench")
 WARM_UP = 4
-"""Days in which every worker imports and opens what it needs."""
+"""Days in which every worker imports its modules and opens its files."""
 DAYS = [DAY + timedelta(days=n) for n in range(WARM_UP + 44)]
 WORKERS = (1, 2)
 ROUNDS = 2
@@ -43,41 +43,32 @@ PREDICTED = (4, 8, 16)
 
 
 def store_forcing(run: Run) -> None:
-    """Store forcing of every day: that of the first, each time a little warmer."""
+    """Store forcing of every day: that of the first with increasing temperature."""
     first = stored_forcing(run, DAY)
     for number, day in enumerate(DAYS[1:], 1):
         warmer = first.fields["air_temperature"] + np.float32(0.1 * number)
         fields = first.fields | {"air_temperature": warmer}
-        cell_fields.write(run.forcing_path(day), replace(first, day=day, fields=fields))
+        cell_fields.write(run.workspace.forcing(day), replace(first, day=day, fields=fields))
 
 
 def run_all(settings: Settings, workers: int) -> float:
-    """Make all days from a cold start; seconds without the start of the workers."""
+    """Publish all days from a cold start; return the seconds without the start of the workers."""
     shutil.rmtree(settings.work / "states", ignore_errors=True)
     shutil.rmtree(settings.archive, ignore_errors=True)
-    with open_run(settings) as run, local_cluster(settings, workers) as crew:
-        backfill(run, DAYS[:WARM_UP], "missing", crew, NOW)
-        return backfill(run, DAYS[WARM_UP:], "missing", crew, NOW).seconds
+    with open_run(settings) as run, local_cluster(settings, workers) as executor:
+        backfill(run, DAYS[:WARM_UP], "missing", executor, NOW)
+        return backfill(run, DAYS[WARM_UP:], "missing", executor, NOW).seconds
 
 
 def inflate(path: Path) -> None:
-    """Read everything in a file."""
+    """Read every array of a file."""
     with h5py.File(path) as file:
         for data in file.values():
             data[...]
 
 
-def deflate(source: Path, target: Path) -> None:
-    """Write the arrays of a file again, with its own chunks and level."""
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
-        for name, data in old.items():
-            deflated = {"compression": "gzip", "compression_opts": data.compression_opts}
-            options = {"chunks": data.chunks, "shuffle": True, **deflated}
-            new.create_dataset(name, data=data[...], **(options if data.compression else {}))
-
-
-def floor(run: Run) -> dict[str, float]:
-    """Time what cannot be avoided of a day; seconds on one processor, but for the products."""
+def lower_bound(run: Run) -> dict[str, float]:
+    """Return the seconds of the parts of the bound: products on all processors, others on one."""
     card = run.checkpoint.card
     square = torch.randn(SGEMM, SGEMM)
     product = torch.empty_like(square)
@@ -87,13 +78,13 @@ def floor(run: Run) -> dict[str, float]:
     )
     item = store.read_item(run.settings.archive, "conus", DAYS[-1])
     assert item is not None
-    again = FOLDER / "again.h5"
+    target = FOLDER / "copy.h5"
     seconds = medians(
         {
-            "inflate": lambda: inflate(run.forcing_path(DAYS[-1])),
+            "inflate": lambda: inflate(run.workspace.forcing(DAYS[-1])),
             "sgemm": lambda: torch.mm(square, square, out=product),
-            "deflate": lambda: deflate(item.path, again),
-            "state": lambda: snapshot.write(again, [snapshot.deflate(state)]),
+            "deflate": lambda: rewrite(item.path, target),
+            "state": lambda: snapshot.write(target, [snapshot.deflate(state)]),
         },
         5,
     )
@@ -107,7 +98,7 @@ def floor(run: Run) -> dict[str, float]:
 
 
 def measure() -> dict[str, Any]:
-    """Make the days with one worker and with two, in turn."""
+    """Publish the days with one worker and with two, in turn."""
     settings = prepare(FOLDER / "day").model_copy(
         update={
             "work": (FOLDER / "many" / "work"),
@@ -121,15 +112,15 @@ def measure() -> dict[str, Any]:
         for _ in range(ROUNDS):
             for workers in WORKERS:
                 seconds[workers].append(run_all(settings, workers))
-        parts = floor(run)
+        parts = lower_bound(run)
     days = len(DAYS) - WARM_UP
     a_day = {workers: median(taken) / days for workers, taken in seconds.items()}
     processors = len(os.sched_getaffinity(0))
-    # Inflating and deflating run on every processor; the products were timed so.
+    # Inflating and deflating run on every processor; the products are measured on all of them.
     least = parts["matrix products"] + (parts["inflate"] + parts["deflate"]) / processors
     least += parts["state"]
     speedup = a_day[1] / a_day[2]
-    # Amdahl's law, solved for what does not run in parallel.
+    # Amdahl's law, solved for the serial fraction.
     serial = max(2.0 / speedup - 1.0, 0.0)
     return {
         "days": days,

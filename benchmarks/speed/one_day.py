@@ -1,9 +1,8 @@
-"""One CONUS day, granules on disk to published file, beside its floor.
+"""Measure one CONUS day, granules on disk to published file, against its lower bound.
 
-The floor is what cannot be avoided: the same bytes read and inflated with h5py in as many
-processes, the network's matrix products at the rate of the largest square sgemm in the same
-threads, and the same arrays written again, deflated at the same level or raw as in the real files,
-the state included and flushed to disk.
+The lower bound consists of reading and inflating the same bytes with h5py in as many processes, the
+network's matrix products at the rate of the largest square sgemm in the same threads, and writing
+the same arrays again, deflated as in the real files, with the state flushed to disk.
 """
 
 from __future__ import annotations
@@ -22,9 +21,11 @@ from benchmarks.speed.timing import medians
 from msm.cli.demo import logged_in
 from msm.model.card import Card
 from msm.model.state import State
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain, prediction_path
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run, open_run
 from msm.sandbox.process import start
@@ -39,29 +40,29 @@ SGEMM = 6144
 
 
 def multiplications(card: Card) -> int:
-    """Return the multiplications of the network's products for one cell and day."""
+    """Return the number of multiplications of the network for one cell and day."""
     hidden = card.hidden_size
     of_a_unit = card.n_channels + 2 * 4 * hidden + card.head.n_outputs
     return card.members * hidden * of_a_unit
 
 
 def prepare(folder: Path) -> Settings:
-    """Bring the granules of two days to disk and the chain to the eve of the day."""
+    """Fetch the granules of two days, and advance the chain to the previous day."""
     with start(folder / "sandbox") as sandbox:
         online = logged_in(sandbox, folder, spin_up_days=1)
         with open_run(online) as run:
             stored_statics(run)
-            gather(run, DAY - timedelta(days=1), DAY)
+            select_and_fetch(run, DAY - timedelta(days=1), DAY)
     settings = online.model_copy(update={"mirror": folder / "work" / "granules"})
     with open_run(settings) as run:
-        bring_to(run, open_chain(run, DAY), DAY)
+        list(advance(run, open_chain(run, DAY), {DAY}, SerialExecutor(run)))
     return settings
 
 
-def forget(run: Run) -> None:
-    """Remove all that the day left, so that it is made anew."""
+def remove_day(run: Run) -> None:
+    """Remove every output of the day, so that it is produced again."""
     chain = open_chain(run, DAY)
-    run.forcing_path(DAY).unlink(missing_ok=True)
+    run.workspace.forcing(DAY).unlink(missing_ok=True)
     chain.path(DAY).unlink(missing_ok=True)
     prediction_path(chain, DAY).unlink(missing_ok=True)
     shutil.rmtree(run.settings.archive, ignore_errors=True)
@@ -73,24 +74,28 @@ def read(path: Path) -> int:
         return sum(file[name][...].nbytes for name in file if file[name].ndim == 3)
 
 
-def written_again(files: list[Path], state: State, folder: Path) -> None:
-    """Write the arrays of the day's files with h5py, and the state, flushed."""
+def rewrite(source: Path, target: Path) -> None:
+    """Write the arrays of a file again with h5py, with their own chunks and deflate level."""
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        for name, data in old.items():
+            deflated = {"compression": "gzip", "compression_opts": data.compression_opts}
+            options = {"chunks": data.chunks, "shuffle": True, **deflated}
+            new.create_dataset(name, data=data[...], **(options if data.compression else {}))
+
+
+def write_all(files: list[Path], state: State, folder: Path) -> None:
+    """Write the arrays of the day's files and the state, flushed to disk."""
     for source in files:
-        with h5py.File(source) as old, h5py.File(folder / "again.h5", "w") as new:
-            for name, data in old.items():
-                deflated = {"compression": "gzip", "compression_opts": data.compression_opts}
-                options = {"chunks": data.chunks, "shuffle": True, **deflated}
-                values = data[...]
-                new.create_dataset(name, data=values, **(options if data.compression else {}))
-    with (folder / "again.state").open("wb") as file:
-        file.write(state.h)
-        file.write(state.c)
+        rewrite(source, folder / "copy.h5")
+    with (folder / "copy.state").open("wb") as file:
+        file.write(state.h.data)
+        file.write(state.c.data)
         file.flush()
         os.fsync(file.fileno())
 
 
 def measure() -> dict[str, object]:
-    """Time the day and the parts of its floor in turn."""
+    """Measure the day and the parts of its lower bound in turn."""
     folder = FOLDER / "day"
     settings = prepare(folder)
     with open_run(settings) as run, ProcessPoolExecutor(settings.readers) as pool:
@@ -99,16 +104,16 @@ def measure() -> dict[str, object]:
         state = chain.read_block(DAY, slice(0, run.domain.n_cell))
         granules = [
             path
-            for path in (settings.mirror / "NLDAS_FORA0125_H.2.0").glob("*.nc")
+            for path in (folder / "work" / "granules" / "NLDAS_FORA0125_H.2.0").glob("*.nc")
             if f"{DAY:%Y%m%d}" in path.name or f"{DAY + timedelta(days=1):%Y%m%d}.0000" in path.name
         ]
-        made = [run.forcing_path(DAY), prediction_path(chain, DAY), published.path]
-        kept = [shutil.copy(path, folder / f"kept-{path.name}") for path in made]
+        outputs = [run.workspace.forcing(DAY), prediction_path(chain, DAY), published.path]
+        kept = [Path(shutil.copy(path, folder / f"kept-{path.name}")) for path in outputs]
         square = torch.randn(SGEMM, SGEMM)
         product = torch.empty_like(square)
 
         def again() -> None:
-            forget(run)
+            remove_day(run)
             daily(run, DAY, NOW)
 
         seconds = medians(
@@ -116,7 +121,7 @@ def measure() -> dict[str, object]:
                 "day": again,
                 "read and inflate": lambda: list(pool.map(read, granules)),
                 "square sgemm": lambda: torch.mm(square, square, out=product),
-                "write": lambda: written_again([Path(k) for k in kept], state, folder),
+                "write": lambda: write_all(kept, state, folder),
             },
             ROUNDS,
         )

@@ -1,13 +1,12 @@
-"""Two other ways to train an LSTM of soil moisture: neuralhydrology's, and the reference's.
+"""Two other methods of training an LSTM for soil moisture: neuralhydrology and the reference.
 
-- neuralhydrology (BSD-3-Clause) is the peer: its model `CudaLSTM`, its loss and its optimiser, as
-  they are. Among its requirements are some that would bind msm's lock (numba bounds NumPy) and many
-  that a step of training never loads, so three pinned wheels lie in a folder of their own,
-  `build/peers`, that only this program looks into: the peer runs in the same process on the same
-  torch, and msm's environment does not know it;
-- the reference is the scheme of Liu et al. 2022 (doi:10.1029/2021GL096847), written from its
+- neuralhydrology (BSD-3-Clause) is the peer, with its model `CudaLSTM`, its loss and its optimiser.
+  Some of its requirements would constrain msm's lock files (numba limits NumPy), and a training
+  step does not load most of them. Three pinned wheels are therefore installed in `build/peers`,
+  which only this module adds to the path. The peer runs in the same process with the same torch.
+- the reference is the scheme of Liu et al. 2022 (doi:10.1029/2021GL096847), implemented from its
   description: windows of 30 days from an empty state, 50 coarse cells of 16 fine ones each and 50
-  sites a step, half of the weight masked, the root mean squares of both kinds of error in equal
+  sites a step, half of the weights masked, the root mean squares of both kinds of error in equal
   parts, and Adadelta. Its network is msm's with one output.
 """
 
@@ -40,20 +39,15 @@ SHARE_OF_SITES = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """Places in the network's numbers.
-
-    Attributes
-    ----------
-    x : Tensor, shape (n_place, n_day, n_channels)
-    y : Tensor, shape (n_place, n_day)
-        NaN where there is no target.
-    """
+    """Normalised inputs and targets of some places."""
 
     x: Tensor
+    """Shape (n_place, n_day, n_channels)."""
     y: Tensor
+    """Shape (n_place, n_day), NaN where there is no target."""
 
     def draw(self, rng: np.random.Generator, number: int, days: int) -> tuple[Tensor, Tensor]:
-        """Draw windows of so many days, from any day of any place."""
+        """Draw random windows of places and days."""
         n_place, n_day = self.y.shape
         places = torch.from_numpy(rng.integers(n_place, size=(number, 1)))
         starts = rng.integers(n_day - days + 1, size=(number, 1))
@@ -63,14 +57,15 @@ class Record:
 
 
 class Reference:
-    """The reference's scheme.
+    """The reference scheme.
 
     Parameters
     ----------
-    ground, satellite : Record
-        A fine cell takes the weather of its coarse cell, which is all that the real data have.
-    units : int
-        Width of its network.
+    ground, satellite
+        Training data. A fine cell has the weather of its coarse cell, as the real data have no
+        finer weather.
+    units
+        Width of the network.
     """
 
     def __init__(self, ground: Record, satellite: Record, units: int) -> None:
@@ -78,8 +73,8 @@ class Reference:
         torch.manual_seed(0)
         self.rng = np.random.default_rng(0)
         self.device = ground.x.device
-        built = SoilMoistureLSTM(ground.x.shape[-1], units, 1, DROPOUT)
-        self.network = built.to(self.device).train()
+        network = SoilMoistureLSTM(ground.x.shape[-1], units, 1, DROPOUT)
+        self.network = network.to(self.device).train()
         self.optimiser = torch.optim.Adadelta(self.network.parameters())
         fine = torch.arange(COARSE, device=self.device).repeat_interleave(FINE)
         self.groups = Groups(fine, torch.ones(len(fine), device=self.device), COARSE)
@@ -94,7 +89,7 @@ class Reference:
             stream_loss(Estimate(cells), over_cells, self.groups),
             stream_loss(Estimate(sites), at_sites),
         ]
-        # Without the least number an error of nothing would have no gradient.
+        # A small offset keeps the gradient finite where the error is zero.
         of_cells, of_sites = ((error + 1e-12).sqrt() for error in errors)
         loss = (1 - SHARE_OF_SITES) * of_cells + SHARE_OF_SITES * of_sites
         self.optimiser.zero_grad()
@@ -104,9 +99,9 @@ class Reference:
 
 
 def peer_version() -> str | None:
-    """Return neuralhydrology's version, None where it is not installed."""
+    """Return the version of neuralhydrology; None if it is not installed."""
     if PEERS.is_dir() and str(PEERS.resolve()) not in sys.path:
-        # At the end, so that nothing of msm's environment is hidden.
+        # At the end, so that it hides no package of msm's environment.
         sys.path.append(str(PEERS.resolve()))
     if importlib.util.find_spec("neuralhydrology") is None:
         return None
@@ -118,12 +113,12 @@ class CudaLSTM:
 
     Parameters
     ----------
-    recipe : Recipe
-        Windows, width, share of dropout (which here falls on the LSTM's output) and rate.
-    records : sequence of (Record, int)
-        The recipe's streams, and the windows that a step takes of each.
-    embedded : bool
-        Whether a linear layer as wide as the network stands before the LSTM, as in msm.
+    recipe
+        Windows, width, dropout (applied to the output of the LSTM) and learning rate.
+    records
+        The streams of the recipe, and the number of windows of each in a step.
+    embedded
+        Whether a linear layer as wide as the network precedes the LSTM, as in msm.
     """
 
     def __init__(
@@ -167,7 +162,7 @@ class CudaLSTM:
         data = {
             "x_d": dict(zip(self.names, x.split(1, dim=-1), strict=True)),
             "y": y[..., None],
-            # A place's own spread would cost as much.
+            # The real spread of each place would cost the same.
             "per_basin_target_stds": torch.ones(len(y), 1, 1, device=y.device),
         }
         loss, _ = self.loss(self.model(self.model.pre_model_hook(data, is_train=True)), data)
@@ -179,7 +174,7 @@ class CudaLSTM:
 
 
 def seconds_a_step(scheme: Reference | CudaLSTM, steps: int) -> float:
-    """Take so many steps; return the mean seconds of one."""
+    """Run a number of steps; return the mean seconds of one."""
     began = time.perf_counter()
     for _ in range(steps):
         scheme.step()

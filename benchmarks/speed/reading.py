@@ -1,14 +1,15 @@
-"""Reading granules and bringing them onto CONUS M09, product by product, beside its peers.
+"""Measure reading of granules and regridding to CONUS M09, by product, against peers.
 
-Each product is read from real granules where one is at hand and from the sandbox's otherwise, the
-same one standing for every time of a day; they are in the page cache. Beside it, in turn:
+Each product is read from a real granule where one is available, otherwise from a granule of the
+sandbox, which is used for every time of the day. The files are in the page cache. The peers are, in
+turn:
 
-- plain h5py reading the same variables whole in as many processes: nothing is checked, sent to
-  another process, averaged or regridded;
-- the same two in one process each, and msm without a window or regridding, so that what msm does
-  not have to read hides nothing;
-- xarray.open_mfdataset, mean and xarray-regrid on the same window, where the product has latitudes
-  and longitudes.
+- plain h5py, which reads the same variables completely in as many processes, without checks,
+  transfer to another process, averages or regridding;
+- the same comparison in one process each, with msm reading complete files without regridding, to
+  exclude the advantage of reading a window;
+- xarray.open_mfdataset, mean and xarray-regrid on the same window, for products on latitude and
+  longitude.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import h5py
 import xarray as xr
 import xarray_regrid  # noqa: F401 - registers the accessor `regrid`
 
+from benchmarks.results import DATA
 from benchmarks.speed.timing import medians
 from msm.fields.forcing import mean_on_cells
 from msm.grid.domain import Domain, load_domain
@@ -46,10 +48,10 @@ REAL = (
     ("SPL4SMAU", "008", "SMAP_L4_SM_aup_20200128T150000_Vv4030_north_america_subset.h5"),
     ("SPL3SMP", "003", "SMAP_L3_SM_P_20150401_R13080_001.h5"),
 )
-"""Short name, version and file of the products with a real granule of their whole layout."""
+"""Short name, version and file of the products with a complete real granule."""
 
 SIMULATED = (("SPL4SMGP", "008"), ("M2T1NXSLV", "5.12.4"))
-"""Products with none: taken from the sandbox where it serves them."""
+"""Products without a real granule, from the sandbox."""
 
 DAY = date(2016, 4, 1)
 MIN_GRANULES = 8
@@ -58,18 +60,18 @@ PROCESSES, ROUNDS = 2, 5
 
 @dataclass(frozen=True)
 class Work:
-    """Granules of one product, and what is read of them."""
+    """Granules of one product, and the variables to read."""
 
     product: Product
     names: tuple[str, ...]
     """Layout variables."""
     days: dict[date, list[Path]]
-    """Granules of the day's stamps."""
+    """Granules at the time stamps of each day."""
     simulated: bool
 
     @property
     def granules(self) -> list[tuple[Path, list[str]]]:
-        """Every granule, and the layout variables that its day takes of it."""
+        """Every granule, and the layout variables that its day uses."""
         known = self.product
         return [
             (path, [n for n in self.names if stamp in dict(known.used(n, day))])
@@ -79,13 +81,13 @@ class Work:
 
 
 def work(known: Product, original: Path, folder: Path, *, simulated: bool) -> Work:
-    """Let one granule stand for all times of as many days as make `MIN_GRANULES`."""
+    """Use one granule for all times of as many days as have `MIN_GRANULES` granules."""
     days: dict[date, list[Path]] = {}
     while sum(map(len, days.values())) < MIN_GRANULES:
         day = DAY + timedelta(days=len(days))
         days[day] = []
         for stamp in known.layout.stamps(day):
-            # Under a name that is not the product's, it is not held against another time.
+            # With a name unlike that of the product, its time is not compared with the name.
             path = folder / f"{known.id} {stamp:%Y%m%dT%H%M}.copy"
             shutil.copyfile(original, path)
             days[day].append(path)
@@ -96,14 +98,14 @@ def work(known: Product, original: Path, folder: Path, *, simulated: bool) -> Wo
 
 
 def works(real: Path, folder: Path) -> list[Work]:
-    """Prepare every product that there are granules of."""
+    """Prepare every product with granules."""
     found = [
         work(product(name, version), real / file, folder, simulated=False)
         for name, version, file in REAL
         if (real / file).exists()
     ]
     for name, version in SIMULATED:
-        served = granule.products().get(name)
+        served = granule.served_products().get(name)
         if served is not None:
             original = folder / f"{name}.original"
             known = product(name, version)
@@ -114,7 +116,7 @@ def works(real: Path, folder: Path) -> list[Work]:
 
 
 def onto_cells(work: Work, domain: Domain, readers: Readers) -> None:
-    """Read and regrid as msm does."""
+    """Read and regrid with msm."""
     if work.product.layout.grid.kind == "M36":
         row, col = parent(domain.row, domain.col)
         (row0, row1, col0, col1) = domain.window
@@ -128,14 +130,14 @@ def onto_cells(work: Work, domain: Domain, readers: Readers) -> None:
 
 
 def by_h5py(granule: tuple[Path, list[str]]) -> int:
-    """Read variables, given by their paths in the file, with nothing around it."""
+    """Read variables, given by their paths in the file; return their bytes."""
     path, names = granule
     with h5py.File(path) as file:
         return sum(variable.nbytes for variable in [file[name][...] for name in names])
 
 
 def by_xarray(work: Work, domain: Domain) -> None:
-    """Open, average and regrid as with xarray alone."""
+    """Open, average and regrid with xarray."""
     layout = work.product.layout
     lat, lon = layout.grid.axes()
     rows, cols = weights(LatLonGrid.from_centres(lat, lon), domain).needed
@@ -172,8 +174,8 @@ def by_xarray(work: Work, domain: Domain) -> None:
             mean.regrid.conservative(target, latitude_coord="lat").compute()
 
 
-def measure(real: Path) -> dict[str, dict[str, float | str | None]]:
-    """Time each product's granules; MB/s of granule, and ratios taken in one run."""
+def measure() -> dict[str, dict[str, float | str | None]]:
+    """Return the MB/s of each product and the ratios to the peers, measured in one run."""
     folder = Path("build/bench/reading")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -208,7 +210,7 @@ def measure(real: Path) -> dict[str, dict[str, float | str | None]]:
                 "msm, MB/s": megabytes / seconds["msm"],
                 "h5py, MB/s": megabytes / seconds["h5py"],
                 "msm / h5py": seconds["h5py"] / seconds["msm"],
-                "whole, one process: msm / h5py": (
+                "complete file, one process: msm / h5py": (
                     seconds["h5py, one process"] / seconds["msm, whole"]
                 ),
                 "times as fast as xarray": xarray and xarray / seconds["msm"],
@@ -216,5 +218,5 @@ def measure(real: Path) -> dict[str, dict[str, float | str | None]]:
 
         return {
             work.product.id + (" (simulated)" if work.simulated else ""): row(work)
-            for work in works(real, folder)
+            for work in works(DATA / "granules", folder)
         }

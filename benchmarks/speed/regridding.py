@@ -1,4 +1,4 @@
-"""Regridding 24 NLDAS hours of 7 variables to CONUS M09 beside xarray-regrid and rioxarray."""
+"""Measure regridding of 24 NLDAS hours of 7 variables to CONUS M09 against two peers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ROUNDS = 5
 
 
 def fields(rows: int, cols: int) -> NDArray[np.float32]:
-    """Rough rain-like fields, shape (168, rows, cols): smooth ones would hide errors."""
+    """Return rough, rain-like fields, shape (168, rows, cols): smooth ones would hide errors."""
     rng = np.random.default_rng(0)
     return rng.gamma(0.3, 4.0, size=(HOURS * VARIABLES, rows, cols)).astype(np.float32)
 
 
 def whole_window(domain: Domain) -> Domain:
-    """Return a domain with every cell of the window, water too: what the peers compute."""
+    """Return a domain with every cell of the window, including water, as the peers compute."""
     ny, nx = domain.shape
     row, col = np.divmod(np.arange(ny * nx), nx)
     return dataclasses.replace(
@@ -42,11 +42,11 @@ def whole_window(domain: Domain) -> Domain:
 
 
 def measure() -> dict[str, object]:
-    """Time the three, and compare the integral of each with the source's over the same area."""
+    """Measure all three, and compare their integrals with that of the source."""
     lat, lon = NLDAS_FORA0125_H_2_0.layout.grid.axes()
     source = LatLonGrid.from_centres(lat, lon)
     values = fields(lat.size, lon.size)
-    # Rows and columns that lie wholly inside the source, so that everyone has the same area.
+    # A box completely inside the source, so that all integrals have the same area.
     domain = load_domain("box:25.1,52.9,-124.9,-67.1")
     window = whole_window(domain)
     cube = xr.DataArray(values, dims=("time", "lat", "lon"), coords={"lat": lat, "lon": lon})
@@ -100,7 +100,7 @@ def measure() -> dict[str, object]:
 def conservation_error(
     result: NDArray[np.floating], values: NDArray[np.float32], domain: Domain
 ) -> float:
-    """Largest relative difference of the integral over the window from the source's."""
+    """Return the largest relative difference of the integrals over the window and the source."""
     lat, lon = NLDAS_FORA0125_H_2_0.layout.grid.axes()
     source = LatLonGrid.from_centres(lat, lon)
     window = domain.window

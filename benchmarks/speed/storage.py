@@ -1,20 +1,20 @@
-"""Bytes of what msm keeps, a day of each kind: `make storage`, after `make replay global`.
+"""Measure the bytes a day of each kind of file: `make storage`, after `make replay global`.
 
-Means over the files that lie under the folder of the replay, for CONUS as a network like the
-shipped one makes them, and under that of the global day. What the global day has not left is scaled
-by the number of cells, and said to be.
+The sizes are means over the files in the site of the replay, for CONUS with a network like the
+shipped one, and in the sites of the global day. Kinds without a file of the global day are scaled
+by the number of cells and listed as such.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.results import keep
+from benchmarks.results import DATA, REPLAY, keep
 from benchmarks.skill.replay import RECIPE
+from benchmarks.speed.global_day import FOLDER as GLOBAL
 from msm.errors import MsmError
 from msm.grid.domain import load_domain
 from msm.products.definitions import PRODUCTS
@@ -30,17 +30,17 @@ DAILY = {
     "item": "{archive}/{label}/*/*/MSM-*.json",
     "picture": "{archive}/{label}/*/*/MSM-*.png",
 }
-"""Files of which there is one a day, under the folder of a site."""
+"""Patterns of the files with one per day, below the folder of a site."""
 
 
 def mean_size(paths: Iterable[Path]) -> float | None:
-    """Return the mean bytes of files, None without any."""
+    """Return the mean bytes of files; None if there are none."""
     sizes = [path.stat().st_size for path in paths]
     return fmean(sizes) if sizes else None
 
 
 def of_site(folder: Path, label: str, archive: str) -> dict[str, float]:
-    """Return the mean bytes of each kind of file that a site has."""
+    """Return the mean bytes of each kind of file in a site."""
     found = {}
     for kind, pattern in DAILY.items():
         size = mean_size(folder.glob(pattern.format(label=label, archive=archive)))
@@ -50,7 +50,7 @@ def of_site(folder: Path, label: str, archive: str) -> dict[str, float]:
 
 
 def granules(folder: Path) -> dict[str, dict[str, float]]:
-    """Return files a day and mean bytes of each product that was fetched day by day."""
+    """Return files a day and mean bytes of each product with granules at fixed times."""
     found = {}
     for product in PRODUCTS:
         layout = product.layout
@@ -61,7 +61,7 @@ def granules(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def real_granules(folder: Path) -> dict[str, dict[str, float]]:
-    """Return the same of the real granules at hand, of which some are cut to a window."""
+    """Return the same for the available real granules, some of which are cut to a window."""
     sizes: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         try:
@@ -84,45 +84,40 @@ def _files_a_day(cadence: str) -> float:
     return 86400 / STEP[cadence].total_seconds()
 
 
-def measure(replay: Path, globe: Path, data: Path) -> dict[str, Any]:
-    """Look at both sites."""
-    conus, whole = load_domain("conus"), load_domain("global")
-    sizes = of_site(replay / RECIPE, "conus", "archive")
-    seen = of_site(globe / "SPL4SMGP", "global", "archive")
-    # The benchmark keeps its last archive beside the sites.
-    seen = of_site(globe, "global", "archives/global") | seen
-    ratio = whole.n_cell / conus.n_cell
-    scaled = {kind: size * ratio for kind, size in sizes.items() if kind not in seen}
-    # A record is as long whatever the number of cells.
+def measure() -> dict[str, Any]:
+    """Measure both sites."""
+    conus, globe = load_domain("conus"), load_domain("global")
+    sizes = of_site(REPLAY / RECIPE, "conus", "archive")
+    # The global benchmark writes its last archive next to the sites.
+    measured = of_site(GLOBAL, "global", "archives/global")
+    measured |= of_site(GLOBAL / "SPL4SMGP", "global", "archive")
+    ratio = globe.n_cell / conus.n_cell
+    scaled = {kind: size * ratio for kind, size in sizes.items() if kind not in measured}
+    # The size of a record does not depend on the number of cells.
     scaled |= {kind: sizes[kind] for kind in ("record", "item") if kind in scaled}
     return {
         "conus": {
             "cells": conus.n_cell,
             "bytes a day": sizes,
-            "granules": granules(replay / "work" / "granules"),
+            "granules": granules(REPLAY / "work" / "granules"),
         },
         "global": {
-            "cells": whole.n_cell,
-            "bytes a day": {kind: (seen | scaled)[kind] for kind in sizes},
+            "cells": globe.n_cell,
+            "bytes a day": {kind: (measured | scaled)[kind] for kind in sizes},
             "scaled by cells": sorted(scaled),
             "granules": {
                 name: row
                 for site in ("SPL4SMGP", "GLDAS-and-IMERG")
-                for name, row in granules(globe / site / "work" / "granules").items()
+                for name, row in granules(GLOBAL / site / "work" / "granules").items()
             },
         },
-        "real granules": real_granules(data / "granules"),
+        "real granules": real_granules(DATA / "granules"),
     }
 
 
 def main() -> None:
-    """Measure, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--replay", type=Path, default=Path("build/replay"))
-    parser.add_argument("--globe", type=Path, default=Path("build/global"))
-    arguments = parser.parse_args()
-    keep(measure(arguments.replay, arguments.globe, arguments.data), "storage")
+    """Measure, and write the result."""
+    keep(measure(), "storage")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Medians of several ways to do the same, taken in turn."""
+"""Medians of several alternatives, measured in turn."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from typing import TypeVar
 K = TypeVar("K")
 
 
-def medians(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Time each way once per round, after a warm-up; seconds by name."""
-    return medians_told({name: partial(_seconds, do) for name, do in ways.items()}, rounds)
+def medians(alternatives: Mapping[K, Callable[[], object]], rounds: int) -> dict[K, float]:
+    """Run each alternative once per round, after a warm-up; return median seconds by name."""
+    timed = {name: partial(_seconds, run) for name, run in alternatives.items()}
+    return medians_of(timed, rounds)
 
 
-def medians_told(ways: Mapping[K, Callable[[], float]], rounds: int) -> dict[K, float]:
-    """Let each way tell once per round, after a warm-up, what it took; medians by name."""
-    told: dict[K, list[float]] = {name: [] for name in ways}
+def medians_of(measurements: Mapping[K, Callable[[], float]], rounds: int) -> dict[K, float]:
+    """Take each measurement once per round, after a warm-up; return medians by name."""
+    found: dict[K, list[float]] = {name: [] for name in measurements}
     for number in range(rounds + 1):
-        for name, do in ways.items():
-            taken = do()
+        for name, measure in measurements.items():
+            value = measure()
             if number > 0:
-                told[name].append(taken)
-    return {name: median(taken) for name, taken in told.items()}
+                found[name].append(value)
+    return {name: median(values) for name, values in found.items()}
 
 
-def _seconds(do: Callable[[], object]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     began = time.perf_counter()
-    do()
+    run()
     return time.perf_counter() - began

@@ -1,24 +1,23 @@
-"""Training beside the rate of matrix products, a peer and the reference's scheme.
+"""Measure training against the rate of matrix products, a peer and the reference scheme.
 
-What is timed is a step: windows drawn, forward, backward, optimiser. msm's are those of
-`msm.training.fitting.fit` itself, with the recipe that the product is trained by, on the real data;
-on the CPU with one thread, and as `fit_all` works with two: one thread in each of two processes.
+A step draws windows and runs forward pass, backward pass and optimiser. msm's steps are those of
+`msm.training.fitting.fit`, with the recipe of the product on the real data: on the CPU with one
+thread, and with one thread in each of two processes, as in `fit_all`.
 
-- rate: cell-days that pass through the network in a second, beside neuralhydrology's cudalstm on
+- rate: cell-days through the network per second, for msm and for neuralhydrology's cudalstm on
   windows of the same data, number, length, width and dropout;
-- share: floating-point operations per second as a share of sgemm. The forward pass multiplies
-  matrices with 2 n H (i + 8 H + o) operations for n cell-days, i channels, H units and o outputs,
-  or 2 n H (4 i + 4 H + o) where the inputs meet the LSTM directly; the gradients with respect to
-  weights and to inputs take as many each. That is three times the forward pass. It counts two
-  gradients that nobody needs, those of the channels and of the state before the first day. sgemm is
-  the product of a day's states with the recurrent weights, and a large square one;
-- scheme: measured soil moisture that is scored in a second, by msm's scheme and the reference's.
+- share: floating-point operations per second as a share of sgemm. The forward pass has
+  2 n H (i + 8 H + o) operations for n cell-days, i channels, H units and o outputs, or
+  2 n H (4 i + 4 H + o) where the inputs are connected directly to the LSTM. The gradients with
+  respect to weights and to inputs have as many each, three times the forward pass in total. This
+  includes two gradients that are not needed, those of the channels and of the state before the
+  first day. sgemm is the product of a day's states with the recurrent weights, and a large
+  square one;
+- scheme: scored targets per second, for msm's scheme and the reference scheme.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from rich.console import Console
+from numpy.typing import NDArray
 
+from benchmarks.results import DATA
 from benchmarks.speed.other_training import (
     COARSE,
     DAYS,
@@ -46,7 +45,7 @@ from benchmarks.speed.other_training import (
     peer_version,
     seconds_a_step,
 )
-from benchmarks.speed.timing import medians_told
+from benchmarks.speed.timing import medians_of
 from msm.model.card import Card
 from msm.training.data.datasets import Data, read_data, select_inputs
 from msm.training.data.samples import Samples
@@ -57,41 +56,34 @@ from msm.training.fitting.recipe import Measurement, Recipe, WrittenRecipe, read
 RECIPE = "multiscale"
 ROUNDS = 5
 STEPS = 10
-"""Steps of a round that are timed; those of the reference are larger, so it takes a fifth."""
+"""Measured steps of a round. The reference has larger steps, so it runs a fifth of them."""
 SQUARE = 2048
 MOST_PRODUCTS = 2000
-"""Small products are done so often that they take as long as a large one, but not more often."""
+"""Largest number of repetitions of a small product, to measure about as long as a large one."""
 PROCESSES = 2
 NO_PEER = (
-    "neuralhydrology is not installed in build/peers, so cudalstm was not measured: `make bench`"
-    " installs it where a package registry can be reached."
+    "neuralhydrology is not installed in build/peers, so cudalstm is not measured: `make bench`"
+    " installs it if a package registry is available."
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step of training computes.
-
-    Attributes
-    ----------
-    sequences, days : int
-        Windows of fine places, and their length.
-    n_channels, hidden_size, n_outputs : int
-        The network's.
-    inlet : bool
-        Whether a linear layer as wide as the network stands before the LSTM.
-    """
+    """Size of a training step."""
 
     sequences: int
+    """Number of windows, counted by fine cells."""
     days: int
+    """Length of a window."""
     n_channels: int
     hidden_size: int
     n_outputs: int
     inlet: bool = True
+    """Whether a linear layer as wide as the network precedes the LSTM."""
 
     @property
     def cell_days(self) -> int:
-        """Days of all windows."""
+        """Number of days in all windows."""
         return self.sequences * self.days
 
     @property
@@ -109,7 +101,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fit of msm, cut to a few steps."""
+    """A fit of msm with few steps."""
 
     recipe: Recipe
     card: Card
@@ -118,9 +110,9 @@ class Fit:
     steps: int
 
     def run(self) -> tuple[float, float]:
-        """Fit; return when the first step had ended and when the last."""
+        """Fit; return the clock after the first and after the last step."""
         ends: list[float] = []
-        # Not timed: the first step, and the data's way into the network's numbers before it.
+        # The first step is not measured, nor the normalisation of the data before it.
         few = self.recipe.model_copy(update={"steps": self.steps + 1})
         fit(
             few,
@@ -138,8 +130,8 @@ class Fit:
         return (last - first) / self.steps
 
 
-def scored(target: npt.NDArray[np.float32], days: int, warm_up: int) -> float:
-    """Return how many targets a window scores on average, drawn from any day of any sample."""
+def scored(target: NDArray[np.float32], days: int, warm_up: int) -> float:
+    """Return the mean number of scored targets of a random window of a random sample."""
     seen = np.pad(np.isfinite(target).cumsum(axis=1), ((0, 0), (1, 0)))
     begins = seen[:, warm_up : seen.shape[1] - days + warm_up]
     return float((seen[:, days:] - begins).mean())
@@ -167,46 +159,46 @@ def _wait(device: str) -> None:
 
 
 _fit: Fit | None = None
-_together: Any = None
+_barrier: Any = None
 
 
-def _begin(made: Fit, together: Any) -> None:
-    """Prepare a process: one thread, a fit, and the point where it waits for the others."""
-    global _fit, _together
+def _initialise(fit: Fit, barrier: Any) -> None:
+    """Prepare a process with one thread, a fit, and the barrier where it waits for the others."""
+    global _fit, _barrier
     torch.set_num_threads(1)
-    _fit, _together = made, together
+    _fit, _barrier = fit, barrier
 
 
-def _fit_together(_: int) -> tuple[float, float]:
+def _run_fit(_: int) -> tuple[float, float]:
     assert _fit is not None
-    _together.wait(timeout=600)
+    _barrier.wait(timeout=600)
     return _fit.run()
 
 
-def _sgemm_together(shape: tuple[int, int, int]) -> float:
-    _together.wait(timeout=600)
+def _run_sgemm(shape: tuple[int, int, int]) -> float:
+    _barrier.wait(timeout=600)
     return sgemm("cpu", *shape)
 
 
 @contextmanager
-def side_by_side(made: Fit) -> Iterator[ProcessPoolExecutor]:
-    """Yield processes that hold a fit and begin each task together."""
+def fit_processes(fit: Fit) -> Iterator[ProcessPoolExecutor]:
+    """Yield processes that have a fit and start each task at the same time."""
     context = multiprocessing.get_context("spawn")
-    together = context.Barrier(PROCESSES)
-    with ProcessPoolExecutor(PROCESSES, context, _begin, (made, together)) as pool:
+    barrier = context.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, context, _initialise, (fit, barrier)) as pool:
         yield pool
 
 
-def fits_at_once(pool: ProcessPoolExecutor, made: Fit) -> float:
-    """Return the seconds a step of as many fits, from the first's begin to the last's end."""
-    spans = list(pool.map(_fit_together, range(PROCESSES)))
-    taken = max(last for _, last in spans) - min(first for first, _ in spans)
-    return taken / (PROCESSES * made.steps)
+def parallel_fits(pool: ProcessPoolExecutor, fit: Fit) -> float:
+    """Return the seconds a step of fits in all processes, from the first start to the last end."""
+    spans = list(pool.map(_run_fit, range(PROCESSES)))
+    seconds = max(last for _, last in spans) - min(first for first, _ in spans)
+    return seconds / (PROCESSES * fit.steps)
 
 
-def sgemm_at_once(pool: ProcessPoolExecutor, *shape: int) -> float:
+def parallel_sgemm(pool: ProcessPoolExecutor, *shape: int) -> float:
     """Return the rate of a matrix product in all processes together, operations per second."""
-    return sum(pool.map(_sgemm_together, [shape] * PROCESSES))
+    return sum(pool.map(_run_sgemm, [shape] * PROCESSES))
 
 
 def _record(card: Card, samples: Samples, device: str) -> Record:
@@ -217,7 +209,7 @@ def _record(card: Card, samples: Samples, device: str) -> Record:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """The data that all ways learn from, on a device."""
+    """Training data of all methods, on a device."""
 
     fit: Fit
     ground: Samples
@@ -225,22 +217,22 @@ class Course:
 
     @classmethod
     def of(cls, recipe: WrittenRecipe, data: Data, device: str, steps: int) -> Course:
-        """Plan a fit, and take the same days of both measurements for the others."""
+        """Plan a fit, and select the same days of both measurements for the other methods."""
         wanted = recipe.recipe
         planned = plan(recipe, data.ground, data.satellite, data.sha256)
         found: dict[str, Samples] = {}
         for name, samples in (("ground", data.ground), ("satellite", data.satellite)):
-            whole = select_inputs(
+            inputs = select_inputs(
                 samples,
                 wanted.forcing,
                 wanted.statics,
                 wanted.optional,
                 wanted.retrieval_lag_days,
             )
-            taken = getattr(wanted, name)
-            found[name] = whole.between(taken.first, taken.last) if taken else whole
-        made = Fit(wanted, planned.card, planned.streams, device, steps)
-        return cls(made, found["ground"], found["satellite"])
+            stream = getattr(wanted, name)
+            found[name] = inputs.between(stream.first, stream.last) if stream else inputs
+        fit = Fit(wanted, planned.card, planned.streams, device, steps)
+        return cls(fit, found["ground"], found["satellite"])
 
     def step(self, *, inlet: bool = True, n_outputs: int | None = None) -> Step:
         """Return the step of msm, or of a peer on the same windows."""
@@ -255,11 +247,11 @@ class Course:
         )
 
     def reference_step(self, units: int) -> Step:
-        """Return the step of the reference's scheme."""
+        """Return the step of the reference scheme."""
         return Step(COARSE * FINE + SITES, DAYS, self.fit.card.n_channels, units, 1)
 
     def scored(self) -> dict[str, float]:
-        """Return the targets that a step of msm scores, by measurement."""
+        """Return the number of scored targets of a step of msm, by measurement."""
         recipe = self.fit.recipe
         return {
             name: recipe.streams[name].windows
@@ -268,7 +260,7 @@ class Course:
         }
 
     def reference_scored(self) -> dict[str, float]:
-        """Return the targets that a step of the reference's scheme scores, by measurement."""
+        """Return the number of scored targets of a step of the reference scheme, by measurement."""
         return {
             "ground": SITES * scored(self.ground.target, DAYS, 0),
             "satellite": COARSE * scored(self.satellite.target, DAYS, 0),
@@ -276,19 +268,19 @@ class Course:
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """A way to train, and what to hold it against."""
+class Method:
+    """A training method and its matrix product for comparison."""
 
     step: Step
     seconds: Callable[[], float]
-    """Takes steps; returns the mean seconds of one."""
+    """Runs steps; returns the mean seconds of one."""
     product: Callable[..., float]
-    """Returns the rate of a matrix product, given its shape."""
+    """Returns the rate of a matrix product of a given shape."""
     scored: Mapping[str, float]
-    """Targets that a step scores, by measurement."""
+    """Number of scored targets of a step, by measurement."""
 
     def row(self, seconds: float, at_shape: float, square: float) -> dict[str, Any]:
-        """Return the figures of this way."""
+        """Return the results of this method."""
         cell_days, flops = self.step.cell_days / seconds, self.step.flop / seconds
         targets = sum(self.scored.values())
         return {
@@ -308,15 +300,16 @@ class Way:
         }
 
 
-def _ways(course: Course, pool: ProcessPoolExecutor | None) -> dict[str, Way]:
+def _methods(course: Course, pool: ProcessPoolExecutor | None) -> dict[str, Method]:
+    """Return all methods by name; parallel fits only with a pool."""
     device, recipe, card = course.fit.device, course.fit.recipe, course.fit.card
-    alone = partial(sgemm, device)
-    ways = {"msm": Way(course.step(), course.fit.seconds_a_step, alone, course.scored())}
+    product = partial(sgemm, device)
+    methods = {"msm": Method(course.step(), course.fit.seconds_a_step, product, course.scored())}
     if pool is not None:
-        ways[f"msm, {PROCESSES} processes"] = Way(
+        methods[f"msm, {PROCESSES} processes"] = Method(
             course.step(),
-            partial(fits_at_once, pool, course.fit),
-            partial(sgemm_at_once, pool),
+            partial(parallel_fits, pool, course.fit),
+            partial(parallel_sgemm, pool),
             course.scored(),
         )
     records = {
@@ -324,53 +317,55 @@ def _ways(course: Course, pool: ProcessPoolExecutor | None) -> dict[str, Way]:
         "satellite": _record(card, course.satellite, device),
     }
     if peer_version() is not None:
-        given = [(records[name], stream.windows) for name, stream in recipe.streams.items()]
+        drawn = [(records[name], stream.windows) for name, stream in recipe.streams.items()]
         for name, embedded in (("cudalstm", False), ("cudalstm, inputs embedded", True)):
-            peer = CudaLSTM(recipe, given, embedded=embedded)
-            ways[name] = Way(
+            peer = CudaLSTM(recipe, drawn, embedded=embedded)
+            methods[name] = Method(
                 course.step(inlet=embedded, n_outputs=1),
                 partial(seconds_a_step, peer, course.fit.steps),
-                alone,
+                product,
                 course.scored(),
             )
     few = max(1, course.fit.steps // 5)
     for name, units in (("reference", UNITS), ("reference, as narrow as msm", recipe.hidden_size)):
         scheme = Reference(records["ground"], records["satellite"], units)
-        ways[name] = Way(
+        methods[name] = Method(
             course.reference_step(units),
             partial(seconds_a_step, scheme, few),
-            alone,
+            product,
             course.reference_scored(),
         )
-    return ways
+    return methods
 
 
 def on_device(course: Course, rounds: int) -> dict[str, dict[str, Any]]:
-    """Measure all ways in turn on the course's device."""
+    """Measure all methods in turn on the device of the course."""
     with ExitStack() as stack:
         on_cpu = course.fit.device == "cpu"
-        pool = stack.enter_context(side_by_side(course.fit)) if on_cpu else None
-        ways = _ways(course, pool)
-        # Ways of the same shape are held against the same measurement.
+        pool = stack.enter_context(fit_processes(course.fit)) if on_cpu else None
+        methods = _methods(course, pool)
+        # Methods with the same shape share one measurement of the product.
         products = {
-            (way.product, shape): partial(way.product, *shape)
-            for way in ways.values()
-            for shape in (way.step.shape, (SQUARE,) * 3)
+            (method.product, shape): partial(method.product, *shape)
+            for method in methods.values()
+            for shape in (method.step.shape, (SQUARE,) * 3)
         }
-        timed = {name: way.seconds for name, way in ways.items()}
-        told = medians_told({**timed, **products}, rounds)
+        timed = {name: method.seconds for name, method in methods.items()}
+        found = medians_of({**timed, **products}, rounds)
     return {
-        name: way.row(
-            told[name], told[way.product, way.step.shape], told[way.product, (SQUARE,) * 3]
+        name: method.row(
+            found[name],
+            found[method.product, method.step.shape],
+            found[method.product, (SQUARE,) * 3],
         )
-        for name, way in ways.items()
+        for name, method in methods.items()
     }
 
 
 def compare(
     recipe: WrittenRecipe, data: Data, rounds: int = ROUNDS, steps: int = STEPS
 ) -> dict[str, Any]:
-    """Measure on the CPU, and on a GPU if torch finds one."""
+    """Measure on the CPU, and on a GPU if one is available."""
     found = peer_version()
     result: dict[str, Any] = {
         "recipe": recipe.recipe.name,
@@ -379,7 +374,7 @@ def compare(
     }
     before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.set_num_threads(1)
-    # A share of sgemm in float32 is of products in float32.
+    # The products must be in float32 like the sgemm that they are compared with.
     torch.backends.cudnn.allow_tf32 = False
     try:
         result["cpu"] = on_device(Course.of(recipe, data, "cpu", steps), rounds)
@@ -392,17 +387,6 @@ def compare(
     return result
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Measure with the real data of a folder."""
-    return compare(read_recipe(Path(RECIPE)), read_data(folder))
-
-
-def main() -> None:
-    """Measure, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    Console().print_json(json.dumps(measure(parser.parse_args().data)))
-
-
-if __name__ == "__main__":
-    main()
+def measure() -> dict[str, Any]:
+    """Measure with the real data."""
+    return compare(read_recipe(Path(RECIPE)), read_data(DATA))

@@ -1,26 +1,30 @@
-"""What stands beside the published files: items, catalogues, checksums, changes, `latest.json`.
+"""The files next to the maps: items, catalogues, checksums, list of changes, `latest.json`.
 
-Each is a pure function of the published files and may be made again at any time. A publication
-reads and writes its own month; the other months are looked through only where a month, or an
-earlier first day, is new. Whoever calls holds the lock of the domain.
+Each is a pure function of the published files. A publication touches only what it changes: it
+builds the items of its own days, adds their lines to `SHA256SUMS`, and lists the names in its own
+month. Whatever is missing or damaged is built again from the items. The caller holds the lock of
+the domain.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from msm.archive import stac
 from msm.archive.assessment import Verdict, read_assessment
 from msm.archive.naming import PRODUCT_VERSION, day_of, domain_folder
-from msm.archive.netcdf import Header
-from msm.archive.validate import CHECKSUMS, sha256_of_file
+from msm.archive.netcdf import Header, read_header
+from msm.archive.validate import CHECKSUMS, read_checksums, sha256_of_file
 from msm.atomic_files import locked, replacing
 from msm.errors import MsmError
+from msm.read_once import read_once
 
 LATEST = "latest.json"
 FRESHNESS = "freshness.json"
@@ -33,8 +37,8 @@ LINE = 65_536
 
 
 @dataclass(frozen=True)
-class Record:
-    """One published day."""
+class PublishedDay:
+    """One published day, as its STAC item describes it."""
 
     day: date
     path: Path
@@ -54,14 +58,15 @@ class Record:
     fingerprint: str
     created: datetime
     chain_id: str
-    """Chain of states that made it."""
+    """Chain of states that the map comes from."""
     checkpoint: str
-    """Name and version of the checkpoint that made it."""
+    """Name and version of the checkpoint that computed the map."""
     verdict: str | None
-    """What the quality limits say of it; None where it was not assessed."""
+    """Verdict of the quality limits; None where the map was not assessed."""
 
 
-def read_record(item: Path) -> Record:
+@read_once
+def read_published(item: Path) -> PublishedDay:
     """Read a STAC item.
 
     Raises
@@ -70,73 +75,114 @@ def read_record(item: Path) -> Record:
         If the item is not one of msm's.
     """
     try:
-        document = json.loads(item.read_text())
-        properties: dict[str, Any] = document["properties"]
-        lineage = properties["msm:lineage"]
-        return Record(
-            day=datetime.fromisoformat(properties["datetime"]).date(),
-            path=item.with_suffix(".nc"),
-            item=item,
-            picture=item.with_suffix(".png"),
-            picture_sha256=stac.sha256_of(document, "quicklook"),
-            sha256=stac.sha256_of(document, "data"),
-            size=document["assets"]["data"]["file:size"],
-            status=properties["msm:status"],
-            revision=properties["msm:revision"],
-            replaced_sha256=properties["msm:replaces"],
-            fingerprint=properties["msm:fingerprint"],
-            created=datetime.fromisoformat(properties["created"]),
-            chain_id=lineage["chain_id"],
-            checkpoint=f"{lineage['checkpoint_name']} {lineage['checkpoint_version']}",
-            verdict=properties.get("msm:quality", {}).get("verdict"),
-        )
-    except (ValueError, KeyError) as error:
+        return _published(item, json.loads(item.read_text()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MsmError(
             f"{item} is not a STAC item of msm ({error!r}): remove it and publish its day again."
         ) from error
 
 
-def put_item(path: Path, header: Header, sha256: str) -> Record:
-    """Make the STAC item of a published file and its picture.
+def _published(item: Path, document: dict[str, Any]) -> PublishedDay:
+    properties: dict[str, Any] = document["properties"]
+    lineage = properties["msm:lineage"]
+    return PublishedDay(
+        day=datetime.fromisoformat(properties["datetime"]).date(),
+        path=item.with_suffix(".nc"),
+        item=item,
+        picture=item.with_suffix(".png"),
+        picture_sha256=stac.sha256_of(document, "quicklook"),
+        sha256=stac.sha256_of(document, "data"),
+        size=document["assets"]["data"]["file:size"],
+        status=properties["msm:status"],
+        revision=properties["msm:revision"],
+        replaced_sha256=properties["msm:replaces"],
+        fingerprint=properties["msm:fingerprint"],
+        created=datetime.fromisoformat(properties["created"]),
+        chain_id=lineage["chain_id"],
+        checkpoint=f"{lineage['checkpoint_name']} {lineage['checkpoint_version']}",
+        verdict=properties.get("msm:quality", {}).get("verdict"),
+    )
+
+
+def put(archive: Path, domain_name: str, files: Mapping[Path, str]) -> list[PublishedDay]:
+    """Bring all that describes published files up to date.
 
     Parameters
     ----------
-    path, header, sha256
-        The NetCDF file, what it says about itself, and its checksum.
+    archive, domain_name
+        The archive and the domain of the files.
+    files
+        SHA-256 of each published NetCDF file; its picture is next to it.
+
+    Returns
+    -------
+    list of PublishedDay
+        The days of the files, oldest first.
     """
+    domain = domain_folder(archive, domain_name)
+    published: list[PublishedDay] = []
+    for month, paths in groupby(sorted(files), key=lambda path: path.parent):
+        published += _put_month(domain, month, {path: files[path] for path in paths})
+    with locked(archive / ".lock"):
+        labels = [path.parent.name for path in archive.glob(f"*/{COLLECTION}")]
+        _put_json(archive / CATALOG, stac.root(labels))
+    for day in published:
+        if not is_listed(domain / CHANGES, day.sha256):
+            append_change(domain / CHANGES, day)
+    _point_to_latest(domain, published)
+    return published
+
+
+def _put_month(domain: Path, month: Path, files: Mapping[Path, str]) -> list[PublishedDay]:
+    headers = {path: read_header(path) for path in files}
+    pictures = {path: sha256_of_file(path.with_suffix(".png")) for path in files}
+    # Before the items: a day whose item is up to date also has its lines here.
+    _put_checksums(
+        month,
+        {path.name: sha256 for path, sha256 in files.items()}
+        | {path.with_suffix(".png").name: sha256 for path, sha256 in pictures.items()},
+    )
+    published = [
+        _put_item(path, headers[path], sha256, pictures[path]) for path, sha256 in files.items()
+    ]
+    first = headers[min(files)]
+    stems = [path.stem for path in stac.item_paths(month)]
+    _put_json(month / CATALOG, stac.month(first.domain, month.parent.name, month.name, stems))
+    _put_collection(first, domain, month)
+    return published
+
+
+def _put_checksums(month: Path, changed: Mapping[str, str]) -> None:
+    """Replace the lines of changed files; a line that is missing comes from the day's item."""
+    path = month / CHECKSUMS
+    stated = {**read_checksums(path), **changed}
+    names = set(changed)
+    for item in stac.item_paths(month):
+        files = {item.with_suffix(suffix).name for suffix in (".nc", ".png")}
+        if not files <= stated.keys():
+            day = read_published(item)
+            stated |= {day.path.name: day.sha256, day.picture.name: day.picture_sha256}
+        names |= files
+    lines = [f"{stated[name]}  {name}\n" for name in sorted(names)]
+    _put(path, "".join(lines).encode())
+
+
+def _put_item(path: Path, header: Header, sha256: str, picture_sha256: str) -> PublishedDay:
     picture, item = path.with_suffix(".png"), path.with_suffix(".json")
     assessment = read_assessment(path)
     document = stac.item(
         header,
         (sha256, path.stat().st_size),
-        (sha256_of_file(picture), picture.stat().st_size),
-        # One of an earlier revision says nothing of this one.
+        (picture_sha256, picture.stat().st_size),
+        # The assessment of an earlier revision does not describe this one.
         assessment if assessment and assessment.sha256 == sha256 else None,
     )
     _put_json(item, document)
-    return read_record(item)
-
-
-def put_catalogue(archive: Path, header: Header, month: Path) -> None:
-    """Bring the catalogue of a month up to date, and those above it, which seldom change."""
-    items = stac.item_paths(month)
-    _put_json(
-        month / CATALOG,
-        stac.month(header.domain, month.parent.name, month.name, [p.stem for p in items]),
-    )
-    lines = []
-    for record in map(read_record, items):
-        lines.append(f"{record.sha256}  {record.path.name}\n")
-        lines.append(f"{record.picture_sha256}  {record.picture.name}\n")
-    _put(month / CHECKSUMS, "".join(lines).encode())
-    _put_collection(header, domain_folder(archive, header.domain), month)
-    with locked(archive / ".lock"):
-        labels = [path.parent.name for path in archive.glob(f"*/{COLLECTION}")]
-        _put_json(archive / CATALOG, stac.root(labels))
+    return _published(item, document)
 
 
 def _put_collection(header: Header, domain: Path, month: Path) -> None:
-    """Make a domain's collection, unless it covers the day already."""
+    """Build a domain's collection, unless it already covers the day."""
     collection = domain / COLLECTION
     if _covers(collection, header.day, month.relative_to(domain).as_posix()):
         return
@@ -154,7 +200,7 @@ def _put_collection(header: Header, domain: Path, month: Path) -> None:
 
 
 def _covers(collection: Path, day: date, month: str) -> bool:
-    """Tell whether a collection is this version's, begins by a day and links to its month."""
+    """Return whether a collection is of this version, starts by a day and links to its month."""
     try:
         document = json.loads(collection.read_bytes())
         first = datetime.fromisoformat(document["extent"]["temporal"]["interval"][0][0]).date()
@@ -164,28 +210,28 @@ def _covers(collection: Path, day: date, month: str) -> bool:
             and any(link["href"] == f"./{month}/{CATALOG}" for link in document["links"])
         )
     except (FileNotFoundError, LookupError, TypeError, ValueError):
-        # Not there, or damaged: it is made anew.
+        # Missing or damaged: it is built again.
         return False
 
 
 def is_listed(changes: Path, sha256: str) -> bool:
-    """Tell whether a domain's list of changes has a whole line for a file."""
-    whole = changes.read_bytes().rpartition(b"\n")[0] if changes.is_file() else b""
-    return f'"sha256": "{sha256}"'.encode() in whole
+    """Return whether a domain's list of changes has a complete line for a file."""
+    complete = changes.read_bytes().rpartition(b"\n")[0] if changes.is_file() else b""
+    return f'"sha256": "{sha256}"'.encode() in complete
 
 
-def append_change(changes: Path, record: Record) -> None:
+def append_change(changes: Path, published: PublishedDay) -> None:
     """Add a publication to a domain's list of changes."""
     line = json.dumps(
         {
-            "published": f"{record.created:%Y-%m-%dT%H:%M:%SZ}",
-            "day": str(record.day),
-            "file": record.path.relative_to(changes.parent).as_posix(),
-            "status": record.status,
-            "revision": record.revision,
-            "sha256": record.sha256,
-            "replaces": record.replaced_sha256,
-            "fingerprint": record.fingerprint,
+            "published": f"{published.created:%Y-%m-%dT%H:%M:%SZ}",
+            "day": str(published.day),
+            "file": published.path.relative_to(changes.parent).as_posix(),
+            "status": published.status,
+            "revision": published.revision,
+            "sha256": published.sha256,
+            "replaces": published.replaced_sha256,
+            "fingerprint": published.fingerprint,
         }
     )
     with changes.open("ab+") as file:
@@ -198,33 +244,32 @@ def append_change(changes: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def point_to_latest(domain: Path) -> None:
+def _point_to_latest(domain: Path, published: Iterable[PublishedDay]) -> None:
     """Let `latest.json` name the newest published day that is not withheld.
 
-    Where all are, it names the newest: an archive of nothing but doubtful maps has a newest map.
+    Where all days are withheld it names the newest: every archive has a newest map. `published`
+    are days whose items need not be read.
     """
+    known = {day.item: day for day in published}
     years = sorted(domain.glob("[0-9]*"), reverse=True)
     months = (month for year in years for month in sorted(year.glob("[0-9]*"), reverse=True))
     items = (item for month in months for item in reversed(stac.item_paths(month)))
-    newest = record = read_record(next(items))
-    while record.verdict == Verdict.withheld:
-        following = next(items, None)
-        if following is None:
-            record = newest
-            break
-        record = read_record(following)
+    days = (known.get(item) or read_published(item) for item in items)
+    newest = next(days)
+    others = (day for day in chain([newest], days) if day.verdict != Verdict.withheld)
+    latest = next(others, newest)
     _put_json(
         domain / LATEST,
         {
-            "day": str(record.day),
-            "file": record.path.relative_to(domain).as_posix(),
-            "item": record.item.relative_to(domain).as_posix(),
-            "quicklook": record.picture.relative_to(domain).as_posix(),
-            "sha256": record.sha256,
-            "status": record.status,
-            "revision": record.revision,
-            "fingerprint": record.fingerprint,
-            "published": f"{record.created:%Y-%m-%dT%H:%M:%SZ}",
+            "day": str(latest.day),
+            "file": latest.path.relative_to(domain).as_posix(),
+            "item": latest.item.relative_to(domain).as_posix(),
+            "quicklook": latest.picture.relative_to(domain).as_posix(),
+            "sha256": latest.sha256,
+            "status": latest.status,
+            "revision": latest.revision,
+            "fingerprint": latest.fingerprint,
+            "published": f"{latest.created:%Y-%m-%dT%H:%M:%SZ}",
         },
     )
 
@@ -234,7 +279,7 @@ def _put_json(path: Path, document: dict[str, Any]) -> None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Give a small file its content, atomically, and leave it alone where it has it."""
+    """Replace a small file atomically, unless it already has this content."""
     if path.is_file() and path.read_bytes() == content:
         return
     with replacing(path) as new:

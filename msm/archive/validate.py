@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,14 @@ from msm.grid.ease import M09
 CHECKSUMS = "SHA256SUMS"
 """Name of the file of checksums in a month's folder, as `sha256sum -c` reads it."""
 
+CHECKSUM_LINE = re.compile(r"^(?P<sha256>[0-9a-f]{64})  (?P<name>\S+)\n", re.MULTILINE)
+
 REQUIRED = ("summary", "keywords", "Conventions", "license", "citation", "acknowledgement")
-"""Global attributes that must be there, beside those that the header is read from."""
+"""Global attributes that are required in addition to those that the header is read from."""
 
 
 def validate(path: Path) -> list[str]:
-    """Check a published file.
-
-    The file must open, state its lineage, lie on the EASE-2 grid, hold values in their range on
-    land and fill elsewhere, and have the checksum that the side-cars beside it state.
+    """Check a published file: its content, its name, and the checksums stated next to it.
 
     Parameters
     ----------
@@ -42,10 +42,19 @@ def validate(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        One sentence for each problem; empty when the file is good.
+        One sentence for each problem; empty where the file is valid.
     """
     if not path.is_file():
         return [f"There is no file {path}."]
+    return check_content(path) + check_sidecars(path, sha256_of_file(path))
+
+
+def check_content(path: Path) -> list[str]:
+    """Check a file by itself, and return one sentence for each problem.
+
+    The file must open, state its lineage, lie on the EASE-2 grid, and hold values in their range on
+    land and fill elsewhere.
+    """
     try:
         header = read_header(path)
         with netCDF4.Dataset(path) as dataset:
@@ -57,10 +66,35 @@ def validate(path: Path) -> list[str]:
     except (OSError, RuntimeError, KeyError, IndexError, AttributeError) as error:
         return [f"{path.name} cannot be read through: {error}."]
     stem = file_stem(header.domain, header.day, header.product_version)
-    # A leading dot marks the temporary name under which a file is checked before it appears.
+    # A leading dot marks the temporary name under which a file is checked before it is published.
     if path.name != f"{stem}.nc" and not path.name.startswith("."):
         problems.append(f"{path.name} holds what {stem}.nc should hold.")
-    return problems + _side_cars(path)
+    return problems
+
+
+def check_sidecars(path: Path, sha256: str) -> list[str]:
+    """Compare a file's SHA-256 with what its STAC item and `SHA256SUMS` state of it."""
+    problems = []
+    item = path.with_suffix(".json")
+    if item.is_file():
+        try:
+            stated = sha256_of(json.loads(item.read_text()), "data")
+        except (ValueError, KeyError) as error:
+            problems.append(f"{item.name} is not a STAC item of msm: {error!r}.")
+        else:
+            if stated != sha256:
+                problems.append(f"{path.name} is not the file that {item.name} describes.")
+    if read_checksums(path.parent / CHECKSUMS).get(path.name, sha256) != sha256:
+        problems.append(f"{path.name} does not have the checksum that {CHECKSUMS} states.")
+    return problems
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Read a file of checksums: SHA-256 by file name; lines that are damaged are left out."""
+    if not path.is_file():
+        return {}
+    lines = CHECKSUM_LINE.finditer(path.read_text(errors="replace"))
+    return {line["name"]: line["sha256"] for line in lines}
 
 
 def sha256_of_file(path: Path) -> str:
@@ -145,26 +179,4 @@ def _layer(
         problems.append(f"{layer.name} has values where there is no land.")
     if not known.any():
         problems.append(f"{layer.name} holds no value at all.")
-    return problems
-
-
-def _side_cars(path: Path) -> list[str]:
-    """Compare the file with the checksums that lie beside it."""
-    sha256 = sha256_of_file(path)
-    problems = []
-    item = path.with_suffix(".json")
-    if item.is_file():
-        try:
-            stated = sha256_of(json.loads(item.read_text()), "data")
-        except (ValueError, KeyError) as error:
-            problems.append(f"{item.name} is not a STAC item of msm: {error!r}.")
-        else:
-            if stated != sha256:
-                problems.append(f"{path.name} is not the file that {item.name} describes.")
-    sums = path.parent / CHECKSUMS
-    if sums.is_file():
-        for line in sums.read_text().splitlines():
-            stated, _, name = line.partition("  ")
-            if name == path.name and stated != sha256:
-                problems.append(f"{path.name} does not have the checksum that {CHECKSUMS} states.")
     return problems

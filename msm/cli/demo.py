@@ -1,38 +1,58 @@
-"""The demonstration: the daily job on the contiguous United States against the sandbox."""
+"""`msm demo`: the daily run on the contiguous United States against the sandbox."""
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from msm.archive.store import Published
-from msm.operations.daily import daily
-from msm.pipeline.run import Progress, open_run
-from msm.sandbox.process import Sandbox, start
+import typer
+
+from msm.cli.daily import print_published
+from msm.cli.shared import progress_bar, screen
 from msm.settings import Settings
+
+if TYPE_CHECKING:
+    from msm.archive.store import Published
+    from msm.pipeline.run import Progress
+    from msm.sandbox.process import Sandbox
 
 DAY = date(2024, 6, 3)
 
 SPIN_UP_DAYS = 2
-"""Just enough to show a state carried from day to day; the map is flagged as spinning up."""
+"""Enough to show a state carried from day to day; the map is flagged as spinning up."""
 
 
-def demo(folder: Path, progress: Progress) -> Published:
-    """Make one map from simulated granules, by the way that real ones go.
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder of all files.")] = Path("demo"),
+) -> None:
+    """Make one map of the contiguous United States against the sandbox, without credentials."""
+    with progress_bar() as progress:
+        published = make_demo(folder, progress)
+    print_published(published, as_json=False)
+    screen.print(f"the picture: {published.picture}\nthe archive: {folder / 'archive'}")
+
+
+def make_demo(folder: Path, progress: Progress) -> Published:
+    """Make one map from simulated granules, by the steps that real granules take.
 
     Parameters
     ----------
     folder
-        Where granules, states and the archive are written; running again goes on from there.
+        Folder of granules, states and the archive; a second call continues from there.
     progress
-        Told of each day.
+        Called with each day.
 
     Returns
     -------
     Published
         Where the map is.
     """
+    from msm.operations.daily import daily
+    from msm.pipeline.run import open_run
+    from msm.sandbox.process import start
+
     with (
         start(folder / "sandbox") as sandbox,
         open_run(logged_in(sandbox, folder, SPIN_UP_DAYS)) as run,

@@ -1,4 +1,4 @@
-"""`msm doctor`: whether a run will hold."""
+"""`msm doctor`: the pre-flight checks."""
 
 from __future__ import annotations
 
@@ -6,32 +6,28 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from msm.cli.shared import DomainOption, Json
 from msm.errors import MsmError
 from msm.settings import read_settings
 
 if TYPE_CHECKING:
     from msm.operations.doctor import Finding
 
-app = typer.Typer()
-
 STYLES = {"good": "green", "look": "yellow", "bad": "bold red"}
 
 
-@app.command()
 def doctor(
-    domain: Annotated[
-        str | None, typer.Option(help="conus, global or box:SOUTH,NORTH,WEST,EAST.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")] = False,
+    domain: DomainOption = None,
+    as_json: Json = False,
 ) -> None:
-    """Look at everything that a run stands on, and say what to do where it will not hold."""
+    """Run the pre-flight checks: what a run depends on, and the remedy where a check fails."""
     from msm.operations.doctor import Verdict, examine
     from msm.pipeline.run import open_run
 
@@ -43,11 +39,11 @@ def doctor(
         Console().print(table(findings))
     bad = [finding for finding in findings if finding.verdict == Verdict.bad]
     if bad:
-        raise MsmError(f"{len(bad)} things stand in the way, {bad[0].subject} the first.")
+        raise MsmError(f"{len(bad)} checks failed (first: {bad[0].subject}).")
 
 
 def table(findings: Iterable[Finding]) -> Table:
-    """Lay out what was found, a line for each thing."""
+    """Lay out the findings, a line for each check."""
     laid_out = Table("", "", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
     for finding in findings:
         verdict = Text(finding.verdict, STYLES[finding.verdict])

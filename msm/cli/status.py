@@ -1,4 +1,4 @@
-"""`msm status`: what has become of each day."""
+"""`msm status`: the state of each day."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from msm.cli.shared import DomainOption, Json
 from msm.settings import read_settings
 
 if TYPE_CHECKING:
     from msm.archive.assessment import Assessment
     from msm.operations.day_states import DayState
-
-app = typer.Typer()
 
 SIGNS = {
     "final": ("●", "green"),
@@ -32,42 +31,47 @@ SIGNS = {
     "gap": ("!", "bold red"),
     "failed": ("x", "bold red"),
 }
-"""A day in the calendar, by what has become of it."""
+"""The sign of a day in the calendar, by its state."""
 
 
-@app.command()
 def status(
-    domain: Annotated[
-        str | None, typer.Option(help="conus, global or box:SOUTH,NORTH,WEST,EAST.")
+    day: Annotated[
+        datetime | None,
+        typer.Option("--day", formats=["%Y-%m-%d"], help="Show why this UTC day is as it is."),
     ] = None,
+    domain: DomainOption = None,
     quality: Annotated[
         bool, typer.Option("--quality", help="Show how good the maps look, day by day.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Show what has become of each day, and what no longer follows from its inputs."""
+    """Show the state of each day, and the days that no longer follow from their inputs."""
     from msm.archive import store
     from msm.archive.assessment import read_assessment
     from msm.operations.day_states import known_days, states
-    from msm.pipeline.chains import touched
+    from msm.operations.explain import explain
+    from msm.pipeline.ledger import stale_days
     from msm.pipeline.run import open_run
 
     now = datetime.now(UTC)
     with open_run(read_settings(domain=domain)) as run:
+        if day:
+            _print_day(explain(run, day.date(), now), as_json=as_json)
+            return
         settings = run.settings
         found = states(run, known_days(run), now)
         records = store.published_items(settings.archive, settings.domain)
-        stale, after = touched(run, records[-1].chain_id) if records else ({}, [])
+        stale, after = stale_days(run, records[-1].chain_id) if records else ({}, [])
     assessed = [known for record in records if (known := read_assessment(record.path))]
     if as_json:
-        told = {
+        document = {
             "quality": [known.model_dump(mode="json") for known in assessed],
             "days": [asdict(state) for state in found],
             "published": [asdict(record) for record in records],
             "stale": {str(day): why for day, why in stale.items()},
             "after_stale": after,
         }
-        typer.echo(json.dumps(told, default=str))
+        typer.echo(json.dumps(document, default=str))
         return
     console = Console()
     if quality:
@@ -80,30 +84,30 @@ def status(
 
 
 def trend(assessed: Iterable[Assessment]) -> Table:
-    """Lay out how good maps look, a line for each day; lengths in m3 m-3."""
+    """Lay out the assessments of maps, a line for each day; soil moisture in m3 m-3."""
     table = Table(
         Column("day", no_wrap=True),
-        *("cells", "unflagged", "mean", "from yesterday", "SMAP: R", "bias", "ubRMSE", ""),
+        *("cells", "unflagged", "mean", "from day before", "SMAP: R", "bias", "ubRMSE", ""),
     )
     for found in assessed:
-        eve, seen = found.yesterday, found.satellite
-        told = found.verdict.value + "".join(f", {name}" for name in found.exceeded)
+        before, seen = found.yesterday, found.satellite
+        verdict = found.verdict.value + "".join(f", {name}" for name in found.exceeded)
         table.add_row(
             str(found.day),
             f"{found.valid_fraction:.1%}",
             f"{found.unflagged:.0%}",
             "" if found.mean is None else f"{found.mean:.3f}",
-            f"{math.hypot(eve.bias, eve.ubrmse):.4f}" if eve else "",
+            f"{math.hypot(before.bias, before.ubrmse):.4f}" if before else "",
             "" if not seen or seen.correlation is None else f"{seen.correlation:.2f}",
             f"{seen.bias:+.3f}" if seen else "",
             f"{seen.ubrmse:.3f}" if seen else "",
-            Text(told, "green" if found.verdict == "good" else "bold red"),
+            Text(verdict, "green" if found.verdict == "good" else "bold red"),
         )
     return table
 
 
 def calendar(found: Iterable[DayState]) -> list[Text]:
-    """Draw a line for each month, a sign for each day, and say what the signs mean."""
+    """Draw a line for each month with a sign for each day, and a legend."""
     lines = []
     seen: Counter[str] = Counter()
     for month, days in groupby(found, key=lambda state: f"{state.day:%Y-%m}"):
@@ -129,7 +133,7 @@ def calendar(found: Iterable[DayState]) -> list[Text]:
 
 
 def remarks(found: Iterable[DayState], stale: Mapping[date, str], after: list[date]) -> list[str]:
-    """Say what stands in the way of days, and what to do about stale ones."""
+    """Describe the days without a map, and the remedy for stale ones."""
     lines = []
     for state in found:
         if state.state == "published":
@@ -141,7 +145,7 @@ def remarks(found: Iterable[DayState], stale: Mapping[date, str], after: list[da
     if stale:
         last = max([*stale, *after])
         lines.append(
-            f"{len(after)} days after it follow it: msm backfill {min(stale)} {last} "
+            f"{len(after)} days after it depend on it: msm backfill {min(stale)} {last} "
             "--replace changed"
         )
     return lines
@@ -151,3 +155,20 @@ def _kind(state: DayState) -> str:
     if state.state == "published":
         return state.note.partition(",")[0]
     return "accepted gap" if state.accepted else state.state.value
+
+
+def _print_day(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(f"{facts['day']}: {facts['state']}")
+    for reason in facts["because"]:
+        typer.echo(f"  {reason}")
+    for part in ("published", "record", "inputs"):
+        typer.echo(f"{part}:" if facts[part] else f"{part}: none")
+        for name, value in (facts[part] or {}).items():
+            if isinstance(value, Mapping):
+                value = "; ".join(f"{number} x {what}" for what, number in value.items())
+            elif isinstance(value, list | tuple):
+                value = ", ".join(value)
+            typer.echo(f"  {name.replace('_', ' ')}: {'none' if value in (None, '') else value}")

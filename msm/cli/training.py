@@ -177,8 +177,10 @@ def _with_stored_inputs(stations: Stations) -> Stations:
     from msm.training.data.product_weather import stored_days, stored_samples
 
     with open_run(read_settings()) as run:
-        days = stored_days(run.forcing_folder)
-        return stored_samples(stations, run.domain, run.forcing_folder, run.statics_path, *days)
+        days = stored_days(run.workspace.forcing_folder)
+        return stored_samples(
+            stations, run.domain, run.workspace.forcing_folder, run.workspace.statics, *days
+        )
 
 
 def _draw(

@@ -1,1 +1,1 @@
-"""From granules to fields on the cells of a domain."""
+"""Fields on the cells of a domain, computed from granules."""

@@ -1,7 +1,6 @@
-"""Fields on the cells of a domain, with what they were made from, and the file they are kept in.
+"""Fields on the cells of a domain with their provenance, and the NetCDF file that stores them.
 
-A day's forcing, a day's retrievals and a domain's statics are of this kind. The files are written
-once and read by replays and training, so that nothing is fetched again.
+A day's forcing, a day's retrievals and a domain's static attributes are stored so.
 """
 
 from __future__ import annotations
@@ -19,25 +18,21 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy import ndimage
 
 from msm.atomic_files import replacing
 from msm.errors import MsmError
 from msm.grid.domain import Domain
 from msm.lineage import InputGranule
 from msm.products import hdf5
-
-FILL_REACH = 5
-"""Cells from which a value is taken at most where a source has none: 45 km."""
+from msm.read_once import read_once
 
 FLAGS = ("filled", "lower_tier")
-"""Conditions of each cell that are stored beside the fields."""
-
+"""Flags of each cell that are stored with the fields."""
 
 _INPUTS = TypeAdapter(tuple[InputGranule, ...])
 
 DAMAGED = (OSError, RuntimeError, AttributeError, LookupError, ValueError)
-"""What reading a file raises that is not what `write` wrote."""
+"""Errors that reading raises where a file is not as `write` wrote it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +42,23 @@ class CellFields:
     mask_sha256: str
     """`Domain.mask_sha256` of the cells."""
     day: date | None
-    """UTC day of a forcing or of retrievals; None for statics."""
+    """UTC day of forcing or retrievals; None for static attributes."""
     fields: dict[str, NDArray[np.float32]]
     """By name, shape (n_cell,); NaN where no source reaches."""
     units: dict[str, str]
     filled: NDArray[np.bool_]
-    """Cells whose values were taken from a neighbour, shape (n_cell,)."""
+    """Cells filled with the values of a neighbour, shape (n_cell,)."""
     inputs: tuple[InputGranule, ...]
     lower_tier: NDArray[np.bool_]
     """Cells with a value that is not from the best source, shape (n_cell,)."""
     origins: dict[str, str] = field(default_factory=dict)
-    """Products that each forcing field comes from, in words."""
+    """Products that each forcing field comes from, as text."""
     awaited: tuple[str, ...] = ()
-    """Better products that were not complete when the fields were made, by id."""
+    """Preferred products that were incomplete when the fields were computed, by id."""
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the values and flags: fields that are equal in them are the same."""
+        """SHA-256 (hex) of the cells, values and flags."""
         digest = hashlib.sha256(self.mask_sha256.encode())
         for name in sorted(self.fields):
             digest.update(name.encode() + np.ascontiguousarray(self.fields[name]).tobytes())
@@ -76,56 +71,28 @@ class CellFields:
         Parameters
         ----------
         names
-            The fields, in the order of the columns.
+            Fields in the order of the columns.
         optional
-            Those of them that may be absent, and then are NaN.
+            Fields that may be absent; their columns are NaN then.
 
         Raises
         ------
         MsmError
-            If another field is not there.
+            If any other field is absent.
         """
         wanted = list(names)
         absent = [name for name in wanted if name not in (*self.fields, *optional)]
         if absent:
             raise MsmError(
-                f"The checkpoint asks for {', '.join(absent)}, which no source at hand gives: "
-                "use a checkpoint that does without, or add the source."
+                f"The checkpoint needs {', '.join(absent)}, which no available source has: "
+                "use a checkpoint without it, or add the source."
             )
-        nowhere = np.full(self.filled.size, np.nan, np.float32)
-        return np.stack([self.fields.get(name, nowhere) for name in wanted], axis=1)
-
-
-def fill_from_neighbours(
-    domain: Domain, fields: dict[str, NDArray[np.float32]]
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
-    """Give cells without a value the nearest cell's, at most `FILL_REACH` cells away.
-
-    All fields of a cell come from the same neighbour, so that they stay consistent.
-
-    Returns
-    -------
-    fields, filled
-        The fields, NaN beyond the reach, and the cells that took a neighbour's values.
-    """
-    has_all = np.logical_and.reduce([np.isfinite(values) for values in fields.values()])
-    if has_all.all():
-        return fields, np.zeros(domain.n_cell, bool)
-    if not has_all.any():
-        return fields, ~has_all & False
-    empty = ~domain.to_map(has_all, fill=False)
-    distance, (row, col) = ndimage.distance_transform_edt(empty, return_indices=True)
-    reached = domain.from_map(distance) <= FILL_REACH
-    source = domain.from_map(row), domain.from_map(col)
-    taken = {
-        name: np.where(reached, domain.to_map(values)[source], np.float32(np.nan))
-        for name, values in fields.items()
-    }
-    return taken, reached & ~has_all
+        missing = np.full(self.filled.size, np.nan, np.float32)
+        return np.stack([self.fields.get(name, missing) for name in wanted], axis=1)
 
 
 def write(path: Path, cells: CellFields) -> None:
-    """Write fields to a NetCDF file, complete or not at all."""
+    """Write fields to a NetCDF file, atomically."""
     with replacing(path) as new, netCDF4.Dataset(new, "w") as dataset:
         dataset.mask_sha256 = cells.mask_sha256
         dataset.day = cells.day.isoformat() if cells.day else ""
@@ -147,7 +114,7 @@ def write(path: Path, cells: CellFields) -> None:
 
 @dataclass(frozen=True)
 class Label:
-    """What the file of a day's forcing says of its content."""
+    """What a file states about its content."""
 
     sha256: str
     """`CellFields.sha256`."""
@@ -155,8 +122,9 @@ class Label:
     awaited: tuple[str, ...]
 
 
+@read_once
 def read_label(path: Path) -> Label:
-    """Read what a file says of its content, and not the content.
+    """Read what a file states about its content, without the values.
 
     Raises
     ------
@@ -164,7 +132,7 @@ def read_label(path: Path) -> Label:
         If the file is damaged.
     """
     try:
-        # Not by netCDF4, which takes in all variables first.
+        # netCDF4 would read the metadata of all variables first.
         with h5py.File(path) as file:
             stated = {name: hdf5.attribute(file, name, "") for name in ("inputs", "awaited")}
             return Label(
@@ -173,16 +141,16 @@ def read_label(path: Path) -> Label:
                 tuple(json.loads(stated["awaited"])),
             )
     except DAMAGED as error:
-        raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error
+        raise MsmError(f"{path} is damaged: remove it; the next run creates it again.") from error
 
 
 def read(path: Path, domain: Domain) -> CellFields:
-    """Read fields back.
+    """Read stored fields.
 
     Raises
     ------
     MsmError
-        If the file is damaged or is not of this domain's cells.
+        If the file is damaged or belongs to other cells than the domain's.
     """
     try:
         with netCDF4.Dataset(path) as dataset:
@@ -201,9 +169,11 @@ def read(path: Path, domain: Domain) -> CellFields:
             )
             stated = dataset.content_sha256
     except DAMAGED as error:
-        raise MsmError(f"{path} is damaged: remove it, and it is made anew.") from error
+        raise MsmError(f"{path} is damaged: remove it; the next run creates it again.") from error
     if cells.sha256 != stated:
-        raise MsmError(f"{path} does not hold what was written: remove it, and it is made anew.")
+        raise MsmError(
+            f"{path} has changed since it was written: remove it; the next run creates it again."
+        )
     if cells.mask_sha256 != domain.mask_sha256:
-        raise MsmError(f"{path} is of another mask than domain {domain.name}: remove it.")
+        raise MsmError(f"{path} has another mask than domain {domain.name}: remove it.")
     return cells

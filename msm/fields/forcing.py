@@ -1,4 +1,4 @@
-"""A day's granules become daily forcing on the cells of a domain."""
+"""Daily forcing on the cells of a domain, from the granules of a day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
-from msm.fields.cell_fields import CellFields, fill_from_neighbours
+from msm.fields.cell_fields import CellFields
+from msm.fields.gap_filling import fill_from_neighbours
 from msm.grid.domain import Domain
 from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.products.product import GranuleError, Product
@@ -22,7 +23,7 @@ from msm.sources.tiers import Choice
 PLAUSIBLE = {
     "precipitation": (0.0, 2000.0),
     "air_temperature": (180.0, 340.0),
-    # Slightly negative humidity occurs: -0.0003 over the Sahara in a real granule of GLDAS.
+    # Slightly negative values occur: -0.0003 over the Sahara in a real granule of GLDAS.
     "specific_humidity": (-0.001, 0.06),
     "shortwave_down": (0.0, 600.0),
     "longwave_down": (30.0, 700.0),
@@ -33,11 +34,11 @@ PLAUSIBLE = {
     "wind_speed_lowest_level": (0.0, 120.0),
     "longwave_absorbed": (30.0, 700.0),
 }
-"""Daily values that weather on Earth stays within; wider than any record, in canonical units."""
+"""Range of daily values on Earth, in canonical units; wider than any record."""
 
 
 class SourceError(MsmError):
-    """A product's granules of a day cannot be made into forcing; the next source may do."""
+    """A product cannot serve as forcing of a day; the next source may."""
 
     def __init__(self, product: Product, sentence: str) -> None:
         super().__init__(sentence)
@@ -45,13 +46,13 @@ class SourceError(MsmError):
 
 
 def missing_stamps(product: Product, day: date, granules: Iterable[Granule]) -> list[str]:
-    """List the stamps that a complete day of a product lacks, ISO 8601."""
+    """List the granule times that are missing from a product's day, ISO 8601."""
     there = {granule.time for granule in granules}
-    lacking = [t for t in product.layout.stamps(day) if t not in there]
-    return [t.strftime("%Y-%m-%dT%H:%MZ" if t.minute else "%Y-%m-%dT%HZ") for t in lacking]
+    missing = [t for t in product.layout.stamps(day) if t not in there]
+    return [t.strftime("%Y-%m-%dT%H:%MZ" if t.minute else "%Y-%m-%dT%HZ") for t in missing]
 
 
-def make(
+def daily_forcing(
     domain: Domain,
     day: date,
     choice: Choice,
@@ -59,22 +60,22 @@ def make(
     superseded: Sequence[Granule],
     readers: Readers,
 ) -> CellFields:
-    """Make a day's forcing from its granules.
+    """Compute a day's forcing from its granules.
 
     Parameters
     ----------
     domain
-        Where the forcing is wanted.
+        Cells of the forcing.
     day
         UTC day.
     choice
-        Which product gives which variable.
+        Source of each variable.
     granules
-        The chosen granule of each stamp of each product in the choice.
+        Chosen granule of each time of each product in the choice.
     superseded
-        Older productions of them, for the lineage.
+        Older productions of these granules, for the lineage.
     readers
-        Processes that read.
+        Reading processes.
 
     Returns
     -------
@@ -84,14 +85,14 @@ def make(
     Raises
     ------
     SourceError
-        If a product's granules cannot be read, a required field is empty over its cells or holds
-        values that no weather has.
+        If a product's granules cannot be read, or a required field is empty over its cells or has
+        implausible values.
     """
     values: dict[str, NDArray[np.float32]] = {}
     units: dict[str, str] = {}
     origins: dict[str, list[str]] = {}
     for product in choice.products:
-        found = of_product(domain, product, day, granules, readers)
+        found = daily_fields(domain, product, day, granules, readers)
         for share in choice.shares:
             if share.product is not product or share.field not in found:
                 continue
@@ -117,24 +118,23 @@ def make(
     )
 
 
-def of_product(
+def daily_fields(
     domain: Domain,
     product: Product,
     day: date,
     granules: Sequence[GranuleFile],
     readers: Readers,
 ) -> dict[str, NDArray[np.float32]]:
-    """Bring one product's fields of a day onto the cells, NaN where it has no value.
+    """Compute one product's daily fields on the cells, NaN where it has no value.
 
-    Each variable is averaged over exactly the intervals inside the day, on the source grid, where
-    a cell that lacks one of them has no value for the day, and then regridded conservatively: the
-    average commutes with the regridding and 24 fields become one. A source on the M09 grid is
-    only indexed.
+    Each variable is averaged on the source grid over exactly the intervals inside the day; a
+    source cell without one of them has no value. The mean is then regridded conservatively, which
+    commutes with averaging. A source on the M09 grid is only indexed.
 
     Raises
     ------
     SourceError
-        If a stamp has no granule, a granule cannot be read, or a field is not what weather is.
+        If a granule is missing or cannot be read, or a field is empty or implausible.
     """
     by_time = {
         file.granule.time: file
@@ -142,9 +142,9 @@ def of_product(
         if (file.granule.product, file.granule.version)
         == (product.layout.product, product.layout.version)
     }
-    lacking = missing_stamps(product, day, [file.granule for file in by_time.values()])
-    if lacking:
-        raise SourceError(product, incomplete(product, day, lacking))
+    missing = missing_stamps(product, day, [file.granule for file in by_time.values()])
+    if missing:
+        raise SourceError(product, incomplete(product, day, missing))
     wanted = [v.name for v in product.layout.variables if v.use == "forcing"]
     paths = [by_time[stamp].path for stamp in product.layout.stamps(day)]
     try:
@@ -154,14 +154,15 @@ def of_product(
     return _checked(domain, product, day, values)
 
 
-def incomplete(product: Product, day: date, lacking: Sequence[str]) -> str:
-    """Say which stamps of a day are missing and what to do."""
+def incomplete(product: Product, day: date, missing: Sequence[str]) -> str:
+    """Return the message on the missing granules of a day, with the remedy."""
     wait = product.layout.latency.retry_days
-    listed = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
+    listed = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
+    expected = len(product.layout.stamps(day))
     return (
-        f"{product.id} of {day} lacks {len(lacking)} of {len(product.layout.stamps(day))} granules "
-        f"({listed}): they come up to {wait:.0f} days late, run again; what is not there after "
-        f"{day + timedelta(days=wait)} is a gap of the provider's, or this version has ended."
+        f"{product.id} of {day} is missing {len(missing)} of {expected} granules ({listed}): they "
+        f"arrive up to {wait:.0f} days late, run again; what is missing after "
+        f"{day + timedelta(days=wait)} is a gap of the provider, or this version has ended."
     )
 
 
@@ -173,7 +174,7 @@ def mean_on_cells(
     paths: Sequence[Path],
     readers: Readers,
 ) -> dict[str, NDArray[np.float32]]:
-    """Average fields over a day and bring them onto the cells, reading no more than these need.
+    """Average fields over a day and regrid them onto the cells, reading only what these need.
 
     Parameters
     ----------
@@ -186,14 +187,14 @@ def mean_on_cells(
     names
         Layout variables to read.
     paths
-        The granules of `product.layout.stamps(day)`.
+        Granules of `product.layout.stamps(day)`.
     readers
-        Processes that read.
+        Reading processes.
 
     Returns
     -------
     dict
-        Canonical fields that no granule lacks, shape (n_cell,), NaN where there is no value.
+        Canonical fields that every granule has, shape (n_cell,), NaN where there is no value.
 
     Raises
     ------
@@ -203,9 +204,9 @@ def mean_on_cells(
     onto = None
     window = domain.window.slices
     if product.layout.grid.kind != "M09":
-        whole = weights(LatLonGrid.from_centres(*product.layout.grid.axes()), domain)
-        window = whole.needed
-        onto = whole.within(window)
+        complete = weights(LatLonGrid.from_centres(*product.layout.grid.axes()), domain)
+        window = complete.needed
+        onto = complete.within(window)
     stamps = product.layout.stamps(day)
     derived = [field.name for field in product.derived]
     used = {name: product.used(name, day) for name in (*names, *derived)}
@@ -216,7 +217,7 @@ def mean_on_cells(
     several = product.layout.times > 1
     totals: dict[str, NDArray[np.float64]] = {}
     counts = Counter[str]()
-    # Granule by granule, so that memory does not grow with their number.
+    # One granule at a time, so that memory does not grow with their number.
     for stamp, reading in zip(stamps, readers.each(product, granules, window), strict=True):
         for name, field in reading.fields.items():
             for place in (place for time, place in used[name] if time == stamp):
@@ -234,7 +235,7 @@ def mean_on_cells(
     means = {name: mean for name, mean in totals.items() if counts[name] == len(used[name])}
     if onto is None:
         return {name: mean.astype(np.float32) for name, mean in means.items()}
-    # All at once: they share their mask, and with it the weights of what is there.
+    # All at once: they have one mask, whose coverage is computed once.
     cells = regrid(np.stack(list(means.values())), onto)[0].compute()
     return dict(zip(means, cells, strict=True))
 
@@ -242,9 +243,9 @@ def mean_on_cells(
 def _checked(
     domain: Domain, product: Product, day: date, values: dict[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Refuse what no weather is; leave out an optional field that is empty.
+    """Refuse implausible values; leave out an optional field that is empty.
 
-    All of these quantities are positive: a hair below zero becomes zero.
+    All of these quantities are positive: a slightly negative value becomes zero.
     """
     required = {v.name for v in product.layout.variables if v.required}
     kept = {}
@@ -255,16 +256,16 @@ def _checked(
                 raise SourceError(
                     product,
                     f"{name} of {product.id} on {day} has no value anywhere in {domain.name}: the "
-                    "granules are empty; remove them and run again, or tell the provider.",
+                    "granules are empty; remove them and run again, or report it to the provider.",
                 )
             continue
         low, high = PLAUSIBLE[name]
         if there.min() < low or there.max() > high:
             raise SourceError(
                 product,
-                f"{name} of {product.id} on {day} runs from {there.min():g} to {there.max():g} "
-                f"{product.units(name)}, beyond {low:g} to {high:g}: the granules are wrong or "
-                "their units have changed; see msm inspect.",
+                f"{name} of {product.id} on {day} is {there.min():g} to {there.max():g} "
+                f"{product.units(name)}, outside {low:g} to {high:g}: the granules are wrong or "
+                "their units have changed; check them with msm inspect.",
             )
         kept[name] = field.clip(min=0)
     return kept

@@ -1,4 +1,4 @@
-"""SMAP retrievals on the cells of a domain, and what a later day knows of them."""
+"""SMAP retrievals on the cells of a domain, and the newest of them for a later day."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from msm.products.smap_l3 import VALID_RANGE, good
 from msm.sources.granule import Granule, GranuleFile
 
 MORNING = "_am"
-"""The half-orbits of 6 h: the training data are of these."""
+"""The 6 h overpass (descending), which the training data are from."""
 
 FIELDS = ("soil_moisture", "retrieval_qual_flag", "surface_flag")
-"""What is read of a granule."""
+"""Variables that are read from a granule."""
 
 UNITS = {"retrieval": "m3 m-3", "retrieval_age": "days", "retrieval_quality": "1"}
-"""What a later day is given, and in which unit."""
+"""Retrieval inputs of a day, and their units."""
 
 Float32 = NDArray[np.float32]
 
 
-def make(
+def retrievals_on_cells(
     domain: Domain,
     day: date,
     product: Product,
@@ -35,25 +35,25 @@ def make(
     superseded: Sequence[Granule],
     readers: Readers,
 ) -> CellFields:
-    """Bring a day's retrievals onto the cells.
+    """Place a day's retrievals on the cells.
 
-    Taken are those that were attempted and succeeded, within the valid range, over ground that is
-    neither water, snow, ice nor frozen.
+    Only successful retrievals within the valid range count, over ground that is not water, snow,
+    ice or frozen.
 
     Parameters
     ----------
     domain
-        Where they are wanted.
+        Cells of the retrievals.
     day
-        UTC day of the half-orbits.
+        UTC day of the overpasses.
     product
         SPL3SMP_E, on M09.
     file
-        Its granule of the day, None where there is none: that is kept as well, and awaited.
+        Its granule of the day; None where there is none, which is stored and awaited.
     superseded
-        Older productions of that, for the lineage.
+        Older productions of it, for the lineage.
     readers
-        Processes that read.
+        Reading processes.
 
     Returns
     -------
@@ -66,27 +66,27 @@ def make(
     GranuleError
         If the granule cannot be read.
     """
-    nothing = np.zeros(domain.n_cell, bool)
-    fields = _nowhere(("retrieval", "retrieval_quality"), (domain.n_cell,))
+    unflagged = np.zeros(domain.n_cell, bool)
+    fields = _empty(("retrieval", "retrieval_quality"), (domain.n_cell,))
     if file is not None:
         names = [name + MORNING for name in FIELDS]
         reading = readers.submit(product, file.path, names, domain.window.slices).result()
         values = domain.from_map(reading.fields[names[0]])
-        taken = domain.from_map(good(reading, MORNING, "lenient"))
-        taken &= (values >= VALID_RANGE[0]) & (values <= VALID_RANGE[1])
+        usable = domain.from_map(good(reading, MORNING, "lenient"))
+        usable &= (values >= VALID_RANGE[0]) & (values <= VALID_RANGE[1])
         recommended = domain.from_map(good(reading, MORNING, "recommended"))
-        fields["retrieval"][taken] = values[taken]
-        fields["retrieval_quality"][taken] = recommended[taken]
+        fields["retrieval"][usable] = values[usable]
+        fields["retrieval_quality"][usable] = recommended[usable]
     return CellFields(
         mask_sha256=domain.mask_sha256,
         day=day,
         fields=fields,
         units={name: UNITS[name] for name in fields},
-        filled=nothing,
+        filled=unflagged,
         inputs=(file.used("retrieval"), *(granule.superseded() for granule in superseded))
         if file
         else (),
-        lower_tier=nothing,
+        lower_tier=unflagged,
         origins={"retrieval": product.id} if file else {},
         awaited=() if file else (product.id,),
     )
@@ -95,18 +95,18 @@ def make(
 def newest_retrievals(
     values: Float32, lag_days: int, window_days: int, quality: Float32 | None = None
 ) -> dict[str, Float32]:
-    """Give every day the newest retrieval that it may know of.
+    """Return the newest available retrieval of every day and cell.
 
-    For day D these are of the days D - lag_days back to D - lag_days - window_days + 1.
+    On day D the days D - lag_days back to D - lag_days - window_days + 1 are available.
 
     Parameters
     ----------
     values
         Retrievals of consecutive days, shape (n_day, n_cell), m3 m-3; NaN where there is none.
     lag_days
-        Age of the youngest that a day knows of, at least 1.
+        Age of the youngest available retrieval, at least 1.
     window_days
-        So many days are looked through, at least 1.
+        Number of available days, at least 1.
     quality
         1 where a retrieval is of recommended quality, 0 where not, shape (n_day, n_cell).
 
@@ -114,10 +114,10 @@ def newest_retrievals(
     -------
     dict
         `retrieval` (m3 m-3), `retrieval_age` (days) and, with `quality`, `retrieval_quality`, each
-        of shape (n_day, n_cell); NaN where there is no retrieval, nor a day before the first.
+        of shape (n_day, n_cell); NaN where no retrieval is available.
     """
     names = [name for name in UNITS if name != "retrieval_quality" or quality is not None]
-    found = _nowhere(names, values.shape)
+    found = _empty(names, values.shape)
     for age in range(lag_days, min(lag_days + window_days, len(values))):
         later = {name: field[age:] for name, field in found.items()}
         _take(later, age, values[:-age], None if quality is None else quality[:-age])
@@ -125,32 +125,32 @@ def newest_retrievals(
 
 
 def newest_of_day(stored: Sequence[CellFields], lag_days: int) -> dict[str, Float32]:
-    """Give one day the newest retrieval that it may know of, as `newest_retrievals` does.
+    """Return the newest available retrieval of one day, as `newest_retrievals` does.
 
     Parameters
     ----------
     stored
-        What `make` made of the days that it may know of, newest first; at least one.
+        Retrievals on the cells of the available days, newest first; at least one.
     lag_days
-        Age of the first of them.
+        Age of the first.
 
     Returns
     -------
     dict
         `retrieval` (m3 m-3), `retrieval_age` (days) and `retrieval_quality`, shape (n_cell,).
     """
-    found = _nowhere(UNITS, stored[0].filled.shape)
-    for age, known in enumerate(stored, lag_days):
-        _take(found, age, known.fields["retrieval"], known.fields["retrieval_quality"])
+    found = _empty(UNITS, stored[0].filled.shape)
+    for age, earlier in enumerate(stored, lag_days):
+        _take(found, age, earlier.fields["retrieval"], earlier.fields["retrieval_quality"])
     return found
 
 
-def _nowhere(names: Iterable[str], shape: tuple[int, ...]) -> dict[str, Float32]:
+def _empty(names: Iterable[str], shape: tuple[int, ...]) -> dict[str, Float32]:
     return {name: np.full(shape, np.nan, np.float32) for name in names}
 
 
 def _take(found: dict[str, Float32], age: int, values: Float32, quality: Float32 | None) -> None:
-    """Take retrievals of one age where no younger one was `found`; all arrays are of one shape."""
+    """Add retrievals of one age to `found` where it has no younger one; shapes are equal."""
     new = np.isnan(found["retrieval"]) & np.isfinite(values)
     found["retrieval"][new] = values[new]
     found["retrieval_age"][new] = age

@@ -1,4 +1,4 @@
-"""Static attributes on the cells of a domain: soil from SPL4SMLM, vegetation from SMAP."""
+"""Static attributes of the cells of a domain: soil from SPL4SMLM, vegetation from SMAP L3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.errors import MsmError
-from msm.fields.cell_fields import CellFields, fill_from_neighbours
+from msm.fields.cell_fields import CellFields
+from msm.fields.gap_filling import fill_from_neighbours
 from msm.grid.domain import Domain
 from msm.products.product import Product
 from msm.products.reader_pool import Readers
@@ -19,7 +20,7 @@ SOIL = ("sand", "clay")
 VEGETATION = "vegetation_water_content"
 
 
-def make(
+def static_attributes(
     domain: Domain,
     constants: Product,
     constants_file: GranuleFile,
@@ -27,20 +28,20 @@ def make(
     satellite_files: Sequence[GranuleFile],
     readers: Readers,
 ) -> CellFields:
-    """Make a domain's statics.
+    """Compute the static attributes of a domain.
 
     Parameters
     ----------
     domain
-        Where they are wanted.
+        Cells of the attributes.
     constants, constants_file
         SPL4SMLM and its granule, on M09: sand and clay as fractions.
     satellite, satellite_files
-        SPL3SMP_E and some days of it, on M09: one repeat cycle of eight days sees every cell. The
-        mean of their vegetation water content stands for the place; it is NaN where no granule
-        has a value, and then the flag of dense vegetation is not set.
+        SPL3SMP_E and some days of it, on M09; one repeat cycle of eight days observes every cell.
+        Their mean vegetation water content is taken; where it is NaN, the flag of dense
+        vegetation is not set.
     readers
-        Processes that read.
+        Reading processes.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def make(
     Raises
     ------
     MsmError
-        If the soil is not fractions, or is empty over the whole domain.
+        If a soil fraction is outside 0 to 1, or empty over the entire domain.
     """
     window = domain.window.slices
     reading = readers.submit(constants, constants_file.path, SOIL, window).result()
@@ -59,7 +60,7 @@ def make(
         there = field[np.isfinite(field)]
         if there.size == 0 or there.min() < 0 or there.max() > 1:
             raise MsmError(
-                f"{name} in {constants_file.granule.name} is not a fraction from 0 to 1 over "
+                f"{name} in {constants_file.granule.name} is not a fraction of 0 to 1 over "
                 f"{domain.name}: the granule is wrong; remove it and run again."
             )
     fields, filled = fill_from_neighbours(domain, soil)
@@ -89,6 +90,6 @@ def _mean(passes: list[NDArray[np.float32]], n_cell: int) -> NDArray[np.float32]
     if not passes:
         return np.full(n_cell, np.nan, np.float32)
     with warnings.catch_warnings():
-        # A cell that no pass saw has no mean, which is what its NaN says.
+        # The mean of a cell that no overpass observed is NaN.
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         return np.nanmean(np.stack(passes), axis=0).astype(np.float32)

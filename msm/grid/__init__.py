@@ -1,1 +1,1 @@
-"""The EASE-2 grids, the domains cut out of them, and regridding onto their cells."""
+"""The EASE-2 grids, domains on them, and regridding onto their cells."""

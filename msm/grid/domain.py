@@ -1,7 +1,7 @@
-"""Domains: a window of the M09 grid and a versioned land mask give a list of cells.
+"""Domains: the land cells in a window of the M09 grid, by a versioned land mask.
 
-The mask `masks/M09-land-v1.nc` holds the land fraction of every M09 cell in percent; inland water
-is not land. `python -m msm.grid.mask` makes it.
+The mask `masks/M09-land-v1.nc` has the land fraction of every M09 cell in percent; inland water
+is not land. `python -m msm.grid.mask` writes it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MIN_LAND_FRACTION = 0.5
 """A cell belongs to a domain where land covers at least this share of it."""
 
 BOXES = {"conus": (25.0, 53.0, -125.0, -67.0), "global": (-60.0, 90.0, -180.0, 180.0)}
-"""South, north, west, east of the standard domains, degrees; a cell is in by its centre.
+"""South, north, west, east of the standard domains, degrees, for the centres of cells.
 
-The global domain ends at 60 S: what land there is beyond is ice.
+The global domain ends at 60 S: the land beyond is ice.
 """
 
 Value = TypeVar("Value", bound=np.generic)
@@ -42,13 +42,13 @@ class Window(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Its rows and columns, to index a field on the whole grid."""
+        """Its rows and columns, to index a field on the global grid."""
         return slice(self.row0, self.row1), slice(self.col0, self.col1)
 
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """The cells that a product is made for, in row-major order of their window."""
+    """The cells that a map is produced for, in row-major order of their window."""
 
     name: str
     """`conus`, `global` or `box:SOUTH,NORTH,WEST,EAST`."""
@@ -93,20 +93,20 @@ class Domain:
 
     @cached_property
     def mask_sha256(self) -> str:
-        """Hash of the cells and their land fractions: two domains with it are the same."""
+        """SHA-256 (hex) of the cells and their land fractions: equal for equal domains."""
         digest = hashlib.sha256(self.mask_version.encode())
         for part in (self.row, self.col, self.land_fraction):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
     def numbers(self) -> NDArray[np.int32]:
-        """Return the number of the cell at each row and column of M09, -1 where it has none."""
+        """Return the index of the cell at each row and column of M09, -1 outside the domain."""
         numbers = np.full((M09.rows, M09.cols), -1, np.int32)
         numbers[self.row, self.col] = np.arange(self.n_cell)
         return numbers
 
     def to_map(self, values: NDArray[Value], fill: object = np.nan) -> NDArray[Value]:
-        """Lay cell values (n_cell,) out on the window (rows, cols), `fill` elsewhere."""
+        """Place cell values (n_cell,) on the window (rows, cols), `fill` elsewhere."""
         window = np.full(self.shape, fill, dtype=values.dtype)
         window[self.row - self.window.row0, self.col - self.window.col0] = values
         return window
@@ -138,18 +138,18 @@ def load_domain(name: str) -> Domain:
     Raises
     ------
     MsmError
-        If the name is unknown, the box is malformed, or no land lies in it.
+        If the name is unknown, the box is malformed or contains no land.
     """
     south, north, west, east = _box(name)
     rows = np.flatnonzero((M09.lat >= south) & (M09.lat <= north))
     cols = np.flatnonzero((M09.lon >= west) & (M09.lon <= east))
     if rows.size == 0 or cols.size == 0:
-        raise MsmError(f"Domain {name!r} holds no cell: give a box of at least 0.1 degrees.")
+        raise MsmError(f"Domain {name!r} contains no cell: use a box of at least 0.1 degrees.")
     window = Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
     percent = land_fraction()[window.row0 : window.row1, window.col0 : window.col1]
     row, col = np.nonzero(percent >= 100 * MIN_LAND_FRACTION)
     if row.size == 0:
-        raise MsmError(f"Domain {name!r} holds no land: move or widen the box.")
+        raise MsmError(f"Domain {name!r} contains no land: move or widen the box.")
     return Domain(
         name=name,
         window=window,

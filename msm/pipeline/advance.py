@@ -1,26 +1,26 @@
-"""Advance: the network is run over days in their order, and the chain remembers what came of each.
+"""The network is run over days in their order, and the chain records the outcome of each.
 
-A day that comes to another state than before changes the days after it: they are run as well, until
-one of them comes to the same state again. Nothing here depends on who does the work, so that a day
-made daily, by a backfill or by a replay, by any number of workers, is the same.
+A day that comes to another state than before changes the days after it: they are run as well,
+until one of them comes to the same state again. Nothing here depends on the executor: a day is the
+same in the daily run, a backfill and a replay, by any number of workers.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from msm.errors import MsmError
 from msm.model.chain import Chain, DayRecord, StateError
-from msm.model.state import content_hash
+from msm.model.state import State, content_hash
 from msm.pipeline import blocks
-from msm.pipeline.day_sources import Gathered, ahead
-from msm.pipeline.executor import Crew, split
+from msm.pipeline.blocks import Outcome, Stepped
+from msm.pipeline.day_sources import DaySources, ahead
+from msm.pipeline.executor import Executor, Future, split
 from msm.pipeline.run import Progress, Run, silent
 
 KEPT_DAYS = 8
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ran:
+class DayRun:
     """A day that was run."""
 
     day: date
     changed: bool
-    """Whether it came to another state, or from other forcing, than the last time, if any."""
+    """Whether it has another state, or other forcing, than the last time, if any."""
     predicted: bool
-    """Whether what the network says of it was stored, for who publishes it."""
+    """Whether its prediction was stored, so that it can be published."""
 
 
 def advance(
-    run: Run, chain: Chain, wanted: Iterable[date], crew: Crew, progress: Progress = silent
-) -> Generator[Ran]:
-    """Run days, and all days between them and a state, and all that change with them.
+    run: Run, chain: Chain, wanted: Iterable[date], executor: Executor, progress: Progress = silent
+) -> Generator[DayRun]:
+    """Run days, the days between a stored state and them, and all days that change with them.
 
     Parameters
     ----------
@@ -55,40 +55,40 @@ def advance(
         The chain of all the days.
     wanted
         Days whose prediction is wanted.
-    crew
-        Who does the work.
+    executor
+        Does the work.
     progress
-        Told of each day.
+        Called with each day.
 
     Yields
     ------
-    Ran
-        Each day as soon as its record is written, in order. Of a day that has changed and was
-        wanted at some time before, the prediction is stored as well.
+    DayRun
+        Each day as soon as its record is written, in order. A day that has changed and was wanted
+        at some earlier time has its prediction stored as well.
 
     Raises
     ------
     MsmError
-        If there is no complete forcing for a day; what was yielded stays.
+        If no source is complete for a day; what was yielded stays.
     """
     left = set(wanted)
     refused: set[date] = set()
     while left:
-        yield from _Pass(run, chain, left, refused, crew, progress).follow()
+        yield from _Pass(run, chain, left, refused, executor, progress).follow()
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A day that the crew is at work on."""
+    """A day that the executor works on."""
 
     day: date
-    parts: list[Any]
-    outcome: Any
-    snapshot: Any
+    parts: Sequence[Future[Stepped]]
+    outcome: Future[Outcome]
+    snapshot: Future[None] | None
 
 
 class _Pass:
-    """One way through the days, from a state that is stored to where no day is left to run."""
+    """One pass over the days, from a stored state until no day is left to run."""
 
     def __init__(
         self,
@@ -96,27 +96,28 @@ class _Pass:
         chain: Chain,
         left: set[date],
         refused: set[date],
-        crew: Crew,
+        executor: Executor,
         progress: Progress,
     ) -> None:
-        self.run, self.chain, self.crew, self.progress = run, chain, crew, progress
+        self.run, self.chain, self.executor, self.progress = run, chain, executor, progress
         self.left, self.refused = left, refused
-        self.blocks = split(run.domain.n_cell, crew.blocks)
+        self.blocks = split(run.domain.n_cell, executor.blocks)
         self.recorded = set(chain.recorded_days())
-        # Not those that this pass itself stores ahead of their records.
+        # Without the states that this pass stores before their records.
         self.stored = [day for day in chain.days() if day in self.recorded]
         self.last_wanted = max(left)
         self.last = max(self.recorded | left)
-        self.start, self.parts, self.content = self._begin_with()
+        self.parts: Sequence[Future[State] | Future[Stepped]]
+        self.start, self.parts, self.content = self._initial_state()
         self.finished: _Begun | None = None
-        self.newest_stored: Any = None
+        self.newest_forcing: Future[None] | None = None
 
-    def follow(self) -> Generator[Ran]:
-        """Run the days in order; whatever ends it early, the last state is stored."""
+    def follow(self) -> Generator[DayRun]:
+        """Run the days in order; where that ends early, the last state is stored."""
         try:
             yield from self._days()
         except BaseException:
-            # An interrupt too, and whoever takes the days and fails: the next run begins here.
+            # Also after an interrupt, or a failure of the caller: the next run begins here.
             self._store_last()
             raise
 
@@ -125,22 +126,22 @@ class _Pass:
         if last is None or last.snapshot is not None:
             return
         try:
-            self.crew.result(self._snapshot(last.day, last.parts))
+            self.executor.result(self._snapshot(last.day, last.parts))
         except MsmError as error:
-            log.warning("The state after %s is not stored, and made again: %s", last.day, error)
+            log.warning("The state after %s is not stored: %s", last.day, error)
 
-    def _days(self) -> Generator[Ran]:
-        """Run the days in order, some of them begun while an earlier one is not finished."""
+    def _days(self) -> Generator[DayRun]:
+        """Run the days in order; some are begun while an earlier one is not finished."""
         total = (self.last_wanted - self.start).days
         begun: deque[_Begun] = deque()
         failure = None
         with closing(ahead(self.run, self.start, self.last_wanted, self.last)) as days:
             while True:
-                while failure is None and len(begun) <= self.crew.ahead:
+                while failure is None and len(begun) <= self.executor.ahead:
                     try:
                         following = next(days, None)
                     except MsmError as error:
-                        # The days before it can be finished, and may be all that are needed.
+                        # The days before it are finished, and may be all that are needed.
                         failure = error
                         break
                     if following is None:
@@ -148,64 +149,67 @@ class _Pass:
                     begun.append(self._begin(*following))
                 if not begun:
                     break
-                ran = self._finish(begun.popleft())
-                self.progress(f"{ran.day}", min((ran.day - self.start).days, total), total)
-                yield ran
-                if not self._goes_on(ran):
+                done = self._finish(begun.popleft())
+                self.progress(f"{done.day}", min((done.day - self.start).days, total), total)
+                yield done
+                if not self._goes_on(done):
                     return
         if failure is not None:
             raise failure
 
-    def _goes_on(self, ran: Ran) -> bool:
-        """Tell whether the day after has to be run, and from this one's state."""
-        after = ran.day + ONE_DAY
-        if ran.changed and after in self.recorded:
+    def _goes_on(self, done: DayRun) -> bool:
+        """Return whether the next day has to be run, from this day's state."""
+        after = done.day + ONE_DAY
+        if done.changed and after in self.recorded:
             return True
         if not self.left:
             return False
         following = min(self.left)
-        return not any(ran.day < day < following for day in self.stored if day not in self.refused)
+        return not any(done.day < day < following for day in self.stored if day not in self.refused)
 
-    def _begin_with(self) -> tuple[date, list[Any], str]:
-        """Return the newest state before the first wanted day that the chain vouches for."""
+    def _initial_state(self) -> tuple[date, list[Future[State]], str]:
+        """Return the newest state before the first wanted day that its record confirms."""
         first = min(self.left)
         for day in reversed([day for day in self.chain.days() if day < first]):
             if day in self.refused:
                 continue
             try:
-                vouched = self.chain.read_record(day).content_hash
-                parts = [
-                    self.crew.submit(blocks.state, self.chain, day, block) for block in self.blocks
-                ]
-                if self._content(parts) == vouched:
-                    return day, parts, vouched
-                problem = f"{self.chain.path(day)} does not hold the state that its record names"
+                confirmed = self.chain.read_record(day).content_hash
+                parts = [self._stored_state(day, block) for block in self.blocks]
+                if self._content(parts) == confirmed:
+                    return day, parts, confirmed
+                problem = f"{self.chain.path(day)} is not the state that its record names"
             except StateError as error:
                 problem = str(error)
             self.refused.add(day)
             log.warning(
                 "%s. The days from the newest state before it are run again; "
-                "`msm backfill %s %s --replace all` makes it anew.",
+                "`msm backfill %s %s --replace all` makes it again.",
                 problem.rstrip("."),
                 day,
                 day,
             )
-        parts = [self.crew.submit(blocks.cold, block) for block in self.blocks]
+        parts = [self.executor.submit(blocks.cold, block) for block in self.blocks]
         return self.chain.root.cold_start - ONE_DAY, parts, self._content(parts)
 
-    def _content(self, parts: list[Any]) -> str:
-        hashes = [self.crew.submit(blocks.hashes, part) for part in parts]
-        tiles = tuple(tile for part in hashes for tile in self.crew.result(part))
+    def _stored_state(
+        self, day: date, block: slice, stored: Future[None] | None = None
+    ) -> Future[State]:
+        return self.executor.submit(blocks.state, self.chain, day, block, stored)
+
+    def _content(self, parts: Iterable[Future[State]]) -> str:
+        hashes = [self.executor.submit(blocks.hashes, part) for part in parts]
+        tiles = tuple(tile for part in hashes for tile in self.executor.result(part))
         return content_hash(self.run.domain.n_cell, self.run.checkpoint.card.state_size, tiles)
 
-    def _begin(self, day: date, gathered: Gathered | None) -> _Begun:
-        submit = self.crew.submit
-        if gathered:
-            self.newest_stored = submit(blocks.forcing, day, gathered)
-        # A gap is given the weather of a day before, which may be in the making.
-        given = submit(blocks.weather, day, self.newest_stored)
+    def _begin(self, day: date, sources: DaySources | None) -> _Begun:
+        submit = self.executor.submit
+        if sources:
+            self.newest_forcing = submit(blocks.forcing, day, sources)
+        # A gap takes the weather of a day before, whose forcing may not be stored yet.
+        inputs = submit(blocks.inputs, day, self.newest_forcing)
         stepped = [
-            submit(blocks.step, block, given, before, self.crew.threads)
+            submit(blocks.step, block, inputs, before, self.executor.threads)
             for block, before in zip(self.blocks, self.parts, strict=True)
         ]
         self.parts = stepped
@@ -213,27 +217,27 @@ class _Pass:
         if self._is_kept(day):
             snapshot = self._snapshot(day, stepped)
             if not day.toordinal() % self.run.settings.anchor_days:
-                # The file is what the days after it stand on: what was computed so far can be
-                # forgotten, and a worker that dies costs no more than the days since.
-                self.parts = [
-                    submit(blocks.state, self.chain, day, block, snapshot) for block in self.blocks
-                ]
+                # The days after it continue from the file: earlier results can be released, and a
+                # worker that dies costs no more than the days since.
+                self.parts = [self._stored_state(day, block, snapshot) for block in self.blocks]
         outcome = self._outcome(day, stepped, stores_prediction=day in self.left)
         return _Begun(day, stepped, outcome, snapshot)
 
-    def _outcome(self, day: date, parts: list[Any], *, stores_prediction: bool) -> Any:
-        summaries = [self.crew.submit(blocks.summary, part) for part in parts]
-        return self.crew.submit(
+    def _outcome(
+        self, day: date, parts: Sequence[Future[Stepped]], *, stores_prediction: bool
+    ) -> Future[Outcome]:
+        summaries = [self.executor.submit(blocks.summary, part) for part in parts]
+        return self.executor.submit(
             blocks.outcome, self.chain, day, summaries, stores_prediction=stores_prediction
         )
 
-    def _snapshot(self, day: date, parts: list[Any]) -> Any:
-        submit = self.crew.submit
-        deflated = [submit(blocks.deflated, part, self.crew.threads) for part in parts]
+    def _snapshot(self, day: date, parts: Sequence[Future[Stepped]]) -> Future[None]:
+        submit = self.executor.submit
+        deflated = [submit(blocks.deflated, part, self.executor.threads) for part in parts]
         return submit(blocks.snapshot, self.chain, day, deflated)
 
     def _is_kept(self, day: date) -> bool:
-        """Tell whether the state after a day is stored: often enough, at the end, or again."""
+        """Return whether the state after a day is stored: at intervals, at the end, or again."""
         ends = (self.last_wanted, self.last)
         return (
             day.toordinal() % KEPT_DAYS == 0
@@ -241,23 +245,23 @@ class _Pass:
             or self.chain.path(day).exists()
         )
 
-    def _finish(self, begun: _Begun) -> Ran:
-        """Write what belongs to a day; its record comes last, and says that the day is done."""
+    def _finish(self, begun: _Begun) -> DayRun:
+        """Write the files of a day; its record comes last and marks the day as run."""
         day = begun.day
-        before = self._recorded(day)
-        outcome = self.crew.result(begun.outcome)
+        before = self._record(day)
+        outcome = self.executor.result(begun.outcome)
         changed = before is None or (
             (before.content_hash, before.hash_before, before.forcing_fingerprint)
             != (outcome.content_hash, self.content, outcome.forcing_sha256)
         )
         if changed and before is not None and before.prediction_sha256 and day not in self.left:
-            # It was wanted at some time before.
+            # It was wanted at some earlier time.
             again = self._outcome(day, begun.parts, stores_prediction=True)
-            outcome = self.crew.result(again)
+            outcome = self.executor.result(again)
         prediction = outcome.prediction_sha256
         if begun.snapshot is not None:
-            self.crew.result(begun.snapshot)
-            prune(self.chain, day, self.run)
+            self.executor.result(begun.snapshot)
+            prune_states(self.chain, day, self.run)
         if changed or prediction:
             self.chain.write_record(
                 day, outcome.content_hash, self.content, outcome.forcing_sha256, prediction
@@ -265,9 +269,9 @@ class _Pass:
         self.content = outcome.content_hash
         self.finished = begun
         self.left.discard(day)
-        return Ran(day, changed, prediction is not None)
+        return DayRun(day, changed, prediction is not None)
 
-    def _recorded(self, day: date) -> DayRecord | None:
+    def _record(self, day: date) -> DayRecord | None:
         if day not in self.recorded:
             return None
         try:
@@ -277,8 +281,8 @@ class _Pass:
             return None
 
 
-def prune(chain: Chain, newest: date, run: Run) -> None:
-    """Let go of older states, but for those that a replay starts from."""
+def prune_states(chain: Chain, newest: date, run: Run) -> None:
+    """Remove older states, except those that a replay starts from."""
     kept = run.settings.state_days, run.settings.anchor_days
     for day in chain.prunable(newest, *kept):
         chain.path(day).unlink(missing_ok=True)

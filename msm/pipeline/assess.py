@@ -1,9 +1,15 @@
-"""Assess: a map is held against what it should be like, when it is made and when more is known."""
+"""How good a map looks: by itself when it is published, and compared with others afterwards.
+
+What needs other maps is compared after all maps of a run are published, so that it does not depend
+on their order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -14,7 +20,9 @@ from msm.archive.assessment import Assessment, Beside, beside, read_assessment
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
+from msm.errors import MsmError
 from msm.fields.statics import VEGETATION
+from msm.pipeline.executor import Executor
 from msm.pipeline.model_inputs import stored_statics
 from msm.pipeline.run import Run
 from msm.pipeline.stored_retrievals import SATELLITE, offered_days
@@ -23,18 +31,22 @@ from msm.sources.granule import GranuleFile
 
 Float32 = NDArray[np.float32]
 
+ONE_DAY = timedelta(days=1)
+
+log = logging.getLogger(__name__)
+
 VEGETATION_CLASSES = {
     "bare or sparse": (0.0, 1.0),
     "grass and crops": (1.0, 3.0),
     "shrubs and tall crops": (3.0, 5.0),
     "dense": (5.0, np.inf),
 }
-"""Water in the vegetation, kg m-2, from (included) and to: the cover that the satellite looks
-through. Above 5 it sees little of the soil."""
+"""Vegetation water content, kg m-2, from (included) and to: the cover that the satellite looks
+through. Above 5 the soil contributes little to the signal."""
 
 
-def at_first(run: Run, made: DailyMap, forcing: Mapping[str, Float32]) -> Assessment:
-    """Assess a map that is about to be published by itself, and beside the day before.
+def assess_on_publish(run: Run, made: DailyMap, forcing: Mapping[str, Float32]) -> Assessment:
+    """Assess a map that is about to be published by itself.
 
     Parameters
     ----------
@@ -46,74 +58,103 @@ def at_first(run: Run, made: DailyMap, forcing: Mapping[str, Float32]) -> Assess
         What the network was given of the day, by name, each (n_cell,).
     """
     values = made.soil_moisture
-    there = np.isfinite(values)
-    flags = made.quality_flag[there]
-    eve = _published(run, made.day - timedelta(days=1))
+    valid = np.isfinite(values)
+    flags = made.quality_flag[valid]
     return Assessment(
         day=made.day,
-        valid_fraction=float(there.mean()),
+        valid_fraction=float(valid.mean()),
         unflagged=float(np.mean(flags == 0)) if flags.size else 0.0,
         outside_training=float(np.mean(flags & Quality.OUTSIDE_TRAINING != 0))
         if flags.size
         else 0.0,
-        mean=float(values[there].mean(dtype=np.float64)) if there.any() else None,
+        mean=float(values[valid].mean(dtype=np.float64)) if valid.any() else None,
         forcing={
             name: (float(np.nanmin(field)), float(np.nanmax(field)))
             for name, field in sorted(forcing.items())
             if np.isfinite(field).any()
         },
-        yesterday=None if eve is None else beside(values, eve),
     ).judged(run.settings.limits)
 
 
-def later(run: Run, days: Iterable[date]) -> list[date]:
-    """Hold published maps against that day's SMAP and other years, where that was not done.
+def assess_published(
+    run: Run, days: Iterable[date], changed: Collection[date], executor: Executor
+) -> list[date]:
+    """Compare published maps with the day before, with that day's SMAP and with other years.
 
-    A day without a granule of SMAP is looked at again as long as it is among the days. All are
-    judged anew where limits have moved.
+    Maps are judged again where limits have changed.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    days
+        Days whose maps are compared with SMAP where that was not done; one without a granule is
+        tried again as long as it is among the days.
+    changed
+        Days whose maps were published just now: these and the days after them are compared with
+        the day before.
+    executor
+        Compares the maps.
 
     Returns
     -------
     list of date
-        The days of which more is known now.
+        The days whose assessment changed.
     """
+    known = {
+        day: assessment
+        for day in sorted({*days, *changed, *(day + ONE_DAY for day in changed)})
+        if (path := _map(run, day)) and (assessment := read_assessment(path))
+    }
+    unseen = [day for day, assessment in known.items() if assessment.satellite_granule is None]
+    try:
+        granules = offered_days(run, unseen) if unseen else {}
+    except MsmError as error:
+        # The maps are published; the next run compares them.
+        log.warning("The maps are not compared with SMAP this time. %s", error)
+        granules = {}
+    compared = {
+        day: executor.submit(compare, known[day], granules.get(day))
+        for day in known
+        if day in granules or day in changed or day - ONE_DAY in changed
+    }
     limits = run.settings.limits
-    lacking = {}
-    for day in days:
-        path = map_path(run.settings.archive, run.domain.name, day)
-        known = read_assessment(path) if path.is_file() else None
-        if known is None:
-            continue
-        judged = known.judged(limits)
-        if known != judged:
-            store.assess(run.settings.archive, run.domain.name, judged)
-        if known.satellite_granule is None:
-            lacking[day] = known
-    if not lacking:
-        return []
-    files = offered_days(run, lacking)
-    for day, file in files.items():
-        values = _published(run, day)
-        if values is not None:
-            found = _beside_satellite(run, file, values) | {
-                "other_years": _other_years(run, day, values)
-            }
-            known = lacking[day].model_copy(update=found)
-            store.assess(run.settings.archive, run.domain.name, known.judged(limits))
-    return sorted(files)
+    judged = {
+        day: (executor.result(compared[day]) if day in compared else assessment).judged(limits)
+        for day, assessment in known.items()
+    }
+    revised = [day for day in known if judged[day] != known[day]]
+    store.assess(run.settings.archive, run.domain.name, [judged[day] for day in revised])
+    return revised
 
 
-def _beside_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str, object]:
-    """Hold a map against the retrievals of recommended quality of the 6 am half-orbits."""
-    seen = _recommended(run, file)
+def compare(run: Run, known: Assessment, granule: GranuleFile | None) -> Assessment:
+    """Compare a published map with the day before, other years, and a SMAP granule if given."""
+    day = known.day
+    values = _published(run, day)
+    if values is None:
+        return known
+    before = _published(run, day - ONE_DAY)
+    found: dict[str, object] = {
+        "yesterday": None if before is None else beside(values, before),
+        "other_years": _other_years(run, day, values),
+    }
+    if granule is not None:
+        found |= _with_satellite(run, granule, values)
+    return known.model_copy(update=found)
+
+
+def _with_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str, object]:
+    """Compare a map with the retrievals of recommended quality of the 6 am half-orbits."""
+    retrieved = _recommended(run, file)
     water = stored_statics(run).fields[VEGETATION]
     by_vegetation: dict[str, Beside] = {}
     for name, (low, high) in VEGETATION_CLASSES.items():
         inside = (water >= low) & (water < high)
-        if part := beside(values[inside], seen[inside]):
+        if part := beside(values[inside], retrieved[inside]):
             by_vegetation[name] = part
     return {
-        "satellite": beside(values, seen),
+        "satellite": beside(values, retrieved),
         "satellite_granule": file.granule.name,
         "by_vegetation": by_vegetation,
     }
@@ -129,7 +170,7 @@ def _recommended(run: Run, file: GranuleFile) -> Float32:
 
 
 def _other_years(run: Run, day: date, values: Float32) -> Beside | None:
-    """Hold a day against the mean of the same date in the other years that are published."""
+    """Compare a day with the mean of the same date in the other years that are published."""
     published = store.published_days(run.settings.archive, run.domain.name)
     same = [other for other in published if (other.month, other.day) == (day.month, day.day)]
     others = [
@@ -138,14 +179,19 @@ def _other_years(run: Run, day: date, values: Float32) -> Beside | None:
     return beside(values, np.mean(others, axis=0)) if others else None
 
 
+def _map(run: Run, day: date) -> Path | None:
+    path = map_path(run.settings.archive, run.domain.name, day)
+    return path if path.is_file() else None
+
+
 def _published(run: Run, day: date) -> Float32 | None:
     """Read the soil moisture of a published day on the cells, None where there is none."""
-    path = map_path(run.settings.archive, run.domain.name, day)
-    if not path.is_file():
+    path = _map(run, day)
+    if path is None:
         return None
     try:
         with xr.open_dataset(path) as dataset:
             return run.domain.from_map(dataset["soil_moisture"].to_numpy()[0])
     except (OSError, KeyError, ValueError):
-        # A damaged file is found by who validates; here it is not there.
+        # Validation reports a damaged file; for a comparison it is missing.
         return None

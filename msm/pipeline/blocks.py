@@ -1,7 +1,7 @@
-"""What is done for a day on a block of cells; a crew may do it anywhere.
+"""The work of a day on a block of cells, as an executor runs it.
 
-Every function takes an open run first. What goes from one to the next are arrays of a block and
-small records; what lasts is in files.
+Every function takes an open run first. Arrays of a block and small records pass from one to the
+next; results that last are in files.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from msm.model.prediction import Prediction
 from msm.model.snapshot import Deflated, deflate
 from msm.model.state import State, content_hash
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.day_sources import Gathered
-from msm.pipeline.model_inputs import columns, given, make_forcing, stored_statics
+from msm.pipeline.day_sources import DaySources
+from msm.pipeline.model_inputs import columns, make_forcing, model_inputs, stored_statics
 from msm.pipeline.publish import publish
 from msm.pipeline.run import Run
 
@@ -32,29 +32,29 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Weather:
-    """What the network is given of a day."""
+class StepInputs:
+    """What the network is given of a day, as arrays."""
 
     forcing_sha256: str
     columns: Float32
     """Shape (n_cell, n_forcing), NaN only where an optional input is missing."""
     statics: Float32
     """Shape (n_cell, n_static), NaN only where an optional input is missing."""
-    lacking: NDArray[np.bool_]
-    """Cells without an input that is needed, shape (n_cell,): they were given training means."""
+    incomplete: NDArray[np.bool_]
+    """Cells without a required input, shape (n_cell,): they take the training means."""
 
     def __sizeof__(self) -> int:
-        """Return the bytes, by which a cluster decides where to work."""
-        return self.columns.nbytes + self.statics.nbytes + self.lacking.nbytes
+        """Return the bytes, by which dask decides where to work."""
+        return self.columns.nbytes + self.statics.nbytes + self.incomplete.nbytes
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What is to be known of a block after a day, beside its state."""
+    """The results of a block and a day, without its state."""
 
     forcing_sha256: str
     prediction: Prediction
-    """NaN where inputs are lacking."""
+    """NaN where a required input is missing."""
     tile_hashes: tuple[bytes, ...]
     """Of the state."""
 
@@ -67,39 +67,39 @@ class Stepped:
     state: State
 
     def __sizeof__(self) -> int:
-        """Return the bytes, by which a cluster decides where to work."""
+        """Return the bytes, by which dask decides where to work."""
         return getsizeof(self.summary.prediction) + getsizeof(self.state)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a day."""
+    """The results of a day."""
 
     content_hash: str
     """Of the state of all cells."""
     forcing_sha256: str
     prediction_sha256: str | None
-    """Content of what the network says of the day, None where that was not to be stored."""
+    """Content of the prediction; None where it was not to be stored."""
 
 
-def forcing(run: Run, day: date, gathered: Gathered) -> None:
+def forcing(run: Run, day: date, gathered: DaySources) -> None:
     """Make a day's forcing and store it."""
     make_forcing(run, day, gathered)
 
 
-def weather(run: Run, day: date, stored: None) -> Weather:
+def inputs(run: Run, day: date, stored: None) -> StepInputs:
     """Read what the network is given of a day, after its forcing was `stored`."""
     card = run.checkpoint.card
-    today = given(run, day)
+    today = model_inputs(run, day)
     daily = columns(today.fields, card.forcing)
     statics = columns(stored_statics(run), card.statics)
-    inputs = zip(card.inputs, (*daily.T, *statics.T), strict=True)
-    lacking = np.logical_or.reduce([np.isnan(c) for spec, c in inputs if not spec.optional])
-    # The network runs on every cell, so that tiles stay the same; where a source does not reach it
-    # is given the training mean, and what it says there is not used.
-    daily[lacking] = [_untransformed_mean(spec) for spec in card.forcing]
-    statics[lacking] = [_untransformed_mean(spec) for spec in card.statics]
-    return Weather(today.fingerprint, daily, statics, lacking)
+    values = zip(card.inputs, (*daily.T, *statics.T), strict=True)
+    incomplete = np.logical_or.reduce([np.isnan(c) for spec, c in values if not spec.optional])
+    # The network runs on every cell, so that tiles stay the same. Where an input is missing it
+    # takes the training mean, and its prediction is not used.
+    daily[incomplete] = [_untransformed_mean(spec) for spec in card.forcing]
+    statics[incomplete] = [_untransformed_mean(spec) for spec in card.statics]
+    return StepInputs(today.fingerprint, daily, statics, incomplete)
 
 
 def cold(run: Run, block: slice) -> State:
@@ -113,21 +113,21 @@ def state(run: Run, chain: Chain, day: date, block: slice, stored: None = None) 
 
 
 def step(
-    run: Run, block: slice, given: Weather, before: State | Stepped, threads: int | None
+    run: Run, block: slice, inputs: StepInputs, before: State | Stepped, threads: int | None
 ) -> Stepped:
     """Advance a block by a day."""
     prediction, after = inference.step(
         run.checkpoint,
-        given.columns[block],
-        given.statics[block],
+        inputs.columns[block],
+        inputs.statics[block],
         before.state if isinstance(before, Stepped) else before,
         run.settings.device,
         threads,
         run.settings.precision,
     )
     for field in (prediction.soil_moisture, prediction.aleatoric, prediction.epistemic):
-        field[given.lacking[block]] = np.nan
-    return Stepped(Summary(given.forcing_sha256, prediction, after.tile_hashes), after)
+        field[inputs.incomplete[block]] = np.nan
+    return Stepped(Summary(inputs.forcing_sha256, prediction, after.tile_hashes), after)
 
 
 def hashes(run: Run, part: State) -> tuple[bytes, ...]:
@@ -136,16 +136,16 @@ def hashes(run: Run, part: State) -> tuple[bytes, ...]:
 
 
 def summary(run: Run, part: Stepped) -> Summary:
-    """Return what is to be known of a block."""
+    """Return the results of a block without its state."""
     return part.summary
 
 
 def outcome(
     run: Run, chain: Chain, day: date, parts: list[Summary], *, stores_prediction: bool
 ) -> Outcome:
-    """Put together what came of a day, and store what the network says of it where that is asked.
+    """Combine the results of a day's blocks, and store the prediction where that is wanted.
 
-    All parts were given the same forcing.
+    All blocks were given the same forcing.
     """
     tiles = tuple(tile for part in parts for tile in part.tile_hashes)
     return Outcome(
@@ -156,7 +156,7 @@ def outcome(
 
 
 def _prediction(run: Run, chain: Chain, day: date, parts: list[Summary]) -> str:
-    nothing = np.zeros(run.domain.n_cell, bool)
+    none = np.zeros(run.domain.n_cell, bool)
     predicted = [part.prediction for part in parts]
     fields = {
         "soil_moisture": np.concatenate([part.soil_moisture for part in predicted]),
@@ -168,9 +168,9 @@ def _prediction(run: Run, chain: Chain, day: date, parts: list[Summary]) -> str:
         day=day,
         fields=fields,
         units=dict.fromkeys(fields, "m3 m-3"),
-        filled=nothing,
+        filled=none,
         inputs=(),
-        lower_tier=nothing,
+        lower_tier=none,
     )
     cell_fields.write(prediction_path(chain, day), made)
     return made.sha256

@@ -1,4 +1,4 @@
-"""Gather: for each day the best source that is complete is chosen, and its granules are fetched."""
+"""The sources of a day: the best complete source is selected, and its granules are fetched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from msm.pipeline.run import Run, midnight
 from msm.pipeline.stored_retrievals import store_retrievals
 from msm.products.product import Product
 from msm.sources.granule import Granule, GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 from msm.sources.tiers import Choice, NoSourceError, choose
 
 log = logging.getLogger(__name__)
@@ -27,29 +27,29 @@ FETCH_DAYS = 8
 
 
 class IncompleteDayError(MsmError):
-    """No source is complete for a day; an average over what is there would be another quantity."""
+    """No source is complete for a day; an average over fewer granules would be another quantity."""
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """The good files of one day's forcing, and the productions that they replaced."""
+class DaySources:
+    """The files that a day's forcing is made from, and the productions that they replaced."""
 
     choice: Choice
     files: tuple[GranuleFile, ...]
     superseded: tuple[Granule, ...]
 
 
-def gather(
+def select_and_fetch(
     run: Run,
     first: date,
     last: date,
     failed: Mapping[str, str] | None = None,
     window: Window | None = None,
-) -> dict[date, Gathered]:
-    """Choose and fetch what the forcing of the days from `first` to `last` is made of.
+) -> dict[date, DaySources]:
+    """Select and fetch the sources of the forcing of the days from `first` to `last`.
 
-    Each product that is needed is searched for once. Where granules of it are missing or not good,
-    the next source of `tiers.toml` serves the day.
+    Each product is searched for once. Where granules of it are missing or invalid, the next source
+    of `tiers.toml` serves the day.
 
     Parameters
     ----------
@@ -58,75 +58,76 @@ def gather(
     first, last
         UTC days.
     failed
-        Products by id that proved useless for these days, and why.
+        Products, by id, that cannot serve these days, and why.
     window
-        What was searched for already, of these days and more.
+        Searches that were made already, of these days and more.
 
     Returns
     -------
     dict
-        The days in order, up to the first that no source can make.
+        The days in order, up to the first that no source can serve.
 
     Raises
     ------
     IncompleteDayError
-        If no source can make the first day.
+        If no source can serve the first day.
     MsmError
         If Earthdata does not answer, or refuses the login or the licence.
     """
     window = window or Window(run, first, last)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     for product_id, why in (failed or {}).items():
-        window.useless |= {(product_id, day): why for day in days}
+        window.unusable |= {(product_id, day): why for day in days}
     choices = _choices(window, days)
     while window.fetch(choices):
-        # Some granules are not good: their days are chosen anew, without the product.
+        # Some granules are invalid: the sources of their days are selected again.
         choices = _choices(window, days)
     for day, choice in choices.items():
         for product_id in choice.awaited:
-            log.warning("%s", window.useless[product_id, day])
+            log.warning("%s", window.unusable[product_id, day])
             log.warning("%s is made from the next source, and provisional.", day)
-    return {day: window.gathered(day, choice) for day, choice in choices.items()}
+    return {day: window.sources(day, choice) for day, choice in choices.items()}
 
 
 def ahead(
     run: Run, start: date, wanted: date, last: date
-) -> Generator[tuple[date, Gathered | None]]:
-    """Give each day after `start`, and what its forcing is made of where it is not stored.
+) -> Generator[tuple[date, DaySources | None]]:
+    """Yield each day after `start`, with its sources where its forcing is not stored.
 
-    The next window is downloaded meanwhile, as far as the days are known to be `wanted`, and the
-    retrievals that they may know of are stored. An accepted gap that no source can make is given
-    as it is: there is nothing to store.
+    The next window is downloaded meanwhile, up to the day `wanted`, and the retrievals that its
+    days are given are stored. An accepted gap that no source can serve comes without sources.
     """
     days = [start + timedelta(days=n) for n in range(1, (last - start).days + 1)]
     windows = [days[n : n + FETCH_DAYS] for n in range(0, len(days), FETCH_DAYS)]
 
-    def fetch(window: list[date]) -> dict[date, Gathered]:
+    def fetch(window: list[date]) -> dict[date, DaySources]:
         coming = [d for d in window if d <= wanted]
         store_retrievals(run, coming)
-        lacking = [
-            d for d in coming if not run.forcing_path(d).exists() and d not in run.settings.gaps
+        missing = [
+            d
+            for d in coming
+            if not run.workspace.forcing(d).exists() and d not in run.settings.gaps
         ]
-        return gather(run, lacking[0], lacking[-1]) if lacking else {}
+        return select_and_fetch(run, missing[0], missing[-1]) if missing else {}
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(fetch, windows[0])
         for window, following in zip(windows, [*windows[1:], None], strict=True):
-            gathered = coming.result()
+            found = coming.result()
             if following is not None:
                 coming = pool.submit(fetch, following)
             for day in window:
-                if run.forcing_path(day).exists():
+                if run.workspace.forcing(day).exists():
                     yield day, None
                 else:
-                    # A day that the window's search found incomplete is told by its own.
-                    yield day, gathered.get(day) or _of_day(run, day)
+                    # Where the window's search found a day incomplete, its own search reports why.
+                    yield day, found.get(day) or _of_day(run, day)
 
 
-def _of_day(run: Run, day: date) -> Gathered | None:
-    """Gather for one day; None for an accepted gap that no source can make."""
+def _of_day(run: Run, day: date) -> DaySources | None:
+    """Select and fetch for one day; None for an accepted gap that no source can serve."""
     try:
-        return gather(run, day, day)[day]
+        return select_and_fetch(run, day, day)[day]
     except IncompleteDayError as error:
         if day not in run.settings.gaps:
             raise
@@ -134,22 +135,46 @@ def _of_day(run: Run, day: date) -> Gathered | None:
         return None
 
 
-def differing(
+def better_sources(
+    run: Run, day: date, stored: Label, window: Window | None = None
+) -> DaySources | None:
+    """Select and fetch the sources of a day again; None where they are worse than the stored ones.
+
+    Parameters
+    ----------
+    run
+        An open run.
+    day
+        UTC day.
+    stored
+        Label of its stored forcing.
+    window
+        Searches that were made already, of this day and more.
+    """
+    try:
+        found = select_and_fetch(run, day, day, window=window)[day]
+    except IncompleteDayError as error:
+        log.warning("%s What is stored stays.", error)
+        return None
+    return found if set(found.choice.awaited) <= set(stored.awaited) else None
+
+
+def find_revised_days(
     run: Run, stored: Mapping[date, Label], window: Window | None = None
 ) -> dict[date, str]:
-    """Find the days whose forcing would be made of other granules now, and say of which.
+    """Find the days whose forcing would be made from other granules now, and name these.
 
-    What is offered is searched for, not fetched. A source that is worse than the one a day was made
-    from does not count, nor does a day that could not be made now.
+    Granules are searched for, not fetched. A source that is worse than the one that a day was made
+    from does not count, nor does a day that no source could serve now.
 
     Parameters
     ----------
     run
         An open run.
     stored
-        What the stored forcing of each day says of its content.
+        Labels of the days' stored forcing.
     window
-        What was searched for already, of these days and more.
+        Searches that were made already, of these days and more.
     """
     if not stored:
         return {}
@@ -157,7 +182,7 @@ def differing(
     found = {}
     for day, label in stored.items():
         try:
-            choice = choose(run.domain, day, partial(window.whole, day))
+            choice = choose(run.domain, day, partial(window.is_complete, day))
         except NoSourceError:
             continue
         if set(choice.awaited) - set(label.awaited):
@@ -179,7 +204,7 @@ def _choices(window: Window, days: Sequence[date]) -> dict[date, Choice]:
     choices: dict[date, Choice] = {}
     for day in days:
         try:
-            choices[day] = choose(window.run.domain, day, partial(window.whole, day))
+            choices[day] = choose(window.run.domain, day, partial(window.is_complete, day))
         except NoSourceError as error:
             if not choices:
                 raise IncompleteDayError(_no_source(window, day, error)) from None
@@ -194,7 +219,7 @@ def _no_source(window: Window, day: date, error: NoSourceError) -> str:
             "ask for a later day."
         )
     best, *others = error.tried
-    sentence = window.useless[best.id, day]
+    sentence = window.unusable[best.id, day]
     if others:
         sentence += f" {', '.join(p.id for p in others)} cannot stand in: not complete either."
     return sentence
@@ -202,12 +227,12 @@ def _no_source(window: Window, day: date, error: NoSourceError) -> str:
 
 @dataclass
 class Window:
-    """What is offered and was fetched for a window of days; each product is searched for once."""
+    """What is offered and fetched for a window of days; each product is searched for once."""
 
     run: Run
     first: date
     last: date
-    useless: dict[tuple[str, date], str] = field(default_factory=dict)
+    unusable: dict[tuple[str, date], str] = field(default_factory=dict)
     """Why a product, by id, cannot serve a day."""
     _offered: dict[str, tuple[list[Granule], list[Granule]]] = field(default_factory=dict)
     _files: dict[str, dict[datetime | None, GranuleFile]] = field(default_factory=dict)
@@ -217,22 +242,22 @@ class Window:
         if product.id not in self._offered:
             until = midnight(self.last + timedelta(days=1))
             found = self.run.source.search(product, midnight(self.first), until)
-            self._offered[product.id] = newest(sound(product, found))
+            self._offered[product.id] = newest(drop_known_bad(product, found))
         return self._offered[product.id][0]
 
-    def whole(self, day: date, product: Product) -> bool:
-        """Tell whether every granule of a product's day is offered, and none is known as bad."""
-        if (product.id, day) in self.useless:
+    def is_complete(self, day: date, product: Product) -> bool:
+        """Return whether all granules of a product's day are offered and not known to be bad."""
+        if (product.id, day) in self.unusable:
             return False
-        lacking = missing_stamps(product, day, self.granules(product))
-        if lacking:
-            self.useless[product.id, day] = incomplete(product, day, lacking)
-        return not lacking
+        missing = missing_stamps(product, day, self.granules(product))
+        if missing:
+            self.unusable[product.id, day] = incomplete(product, day, missing)
+        return not missing
 
     def fetch(self, choices: Mapping[date, Choice]) -> bool:
-        """Fetch what the choices need; tell whether a product turned out useless for a day."""
+        """Fetch what the choices need; return whether a product proved unusable for a day."""
         products = {p.id: p for choice in choices.values() for p in choice.products}
-        useless = len(self.useless)
+        before = len(self.unusable)
         for product in products.values():
             days = [day for day, choice in choices.items() if product in choice.products]
             stamps = {stamp for day in days for stamp in product.layout.stamps(day)}
@@ -250,11 +275,11 @@ class Window:
             for day in days:
                 why = [bad[stamp] for stamp in product.layout.stamps(day) if stamp in bad]
                 if why:
-                    self.useless[product.id, day] = (
+                    self.unusable[product.id, day] = (
                         f"{len(why)} of {len(product.layout.stamps(day))} granules of {product.id} "
                         f"for {day} are not good: {' '.join(why)}"
                     )
-        return len(self.useless) > useless
+        return len(self.unusable) > before
 
     def offered(self, day: date, choice: Choice) -> list[Granule]:
         """List the granules of one day."""
@@ -265,10 +290,10 @@ class Window:
             if granule.time in product.layout.stamps(day)
         ]
 
-    def gathered(self, day: date, choice: Choice) -> Gathered:
-        """Take what one day needs."""
+    def sources(self, day: date, choice: Choice) -> DaySources:
+        """Return the fetched sources of a day."""
         stamps = {product.id: product.layout.stamps(day) for product in choice.products}
-        return Gathered(
+        return DaySources(
             choice,
             tuple(self._files[name][stamp] for name in stamps for stamp in stamps[name]),
             tuple(

@@ -1,4 +1,4 @@
-"""Crew: who does the work of many days, this process alone or the workers of a dask cluster."""
+"""Executors: the work of many days is done by this process, or by the workers of a dask cluster."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from msm import malloc
 from msm.errors import MsmError
@@ -21,45 +22,65 @@ from msm.products.reader_pool import Readers
 from msm.settings import Settings
 
 BLOCKS_PER_WORKER = 2
-"""More give a worker that has published a map something to do; fewer cost less handing over."""
+"""More blocks keep a worker busy that has published a map; fewer cost less transfer."""
 
 DAYS_AHEAD = 3
-"""Days that are begun while an earlier one is not finished."""
+"""Number of days that are begun while an earlier one is not finished."""
 
 KEPT_BYTES = 512 * 2**20
-"""Memory that a process keeps for its next day: taking it anew costs a tenth of the time."""
+"""Memory that a process keeps for its next day: allocating it again costs a tenth of the time."""
 
 SCHEDULER_SECONDS = 10
-"""Time in which a scheduler has to answer."""
+"""Time within which a scheduler must answer."""
 
-Work = Callable[..., Any]
-"""A function of an open run and further arguments; what it gives may be an argument of another."""
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Crew(ABC):
-    """Who does the work."""
+class Future(Protocol[T_co]):
+    """The result of submitted work; `Executor.result` waits for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Done(Generic[T]):
+    """The result of finished work."""
+
+    value: T
+
+
+class Executor(ABC):
+    """Runs functions of an open run, here or elsewhere."""
 
     blocks: int
-    """Into how many blocks of cells a day is split, at most."""
+    """Number of blocks of cells that a day is split into, at most."""
     ahead: int
-    """Days that are begun while an earlier one is not finished."""
+    """Number of days that are begun while an earlier one is not finished."""
     threads: int | None
     """Threads of one worker; None for one a processor."""
 
     @abstractmethod
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
-        """Have something done; what other work gave is taken as an argument as it is.
+    def submit(
+        self, work: Callable[..., T], *arguments: Any, urgent: bool = False, **named: Any
+    ) -> Future[T]:
+        """Submit ``work(run, *arguments, **named)``.
 
-        What is `urgent` is done before what was submitted earlier.
+        Futures among the arguments, also in lists, are replaced by their results. Work that is
+        `urgent` is done before what was submitted earlier.
         """
 
     @abstractmethod
-    def result(self, done: Any) -> Any:
-        """Wait for what some work gives."""
+    def result(self, future: Future[T]) -> T:
+        """Wait for a result.
+
+        Raises
+        ------
+        MsmError
+            What the work raised.
+        """
 
 
-class Alone(Crew):
-    """The process itself: it does all work at once and in order, a thread on each processor."""
+class SerialExecutor(Executor):
+    """The present process: it does all work at once, in order, with a thread on each processor."""
 
     blocks = 1
     ahead = 0
@@ -69,16 +90,27 @@ class Alone(Crew):
         malloc.keep(KEPT_BYTES)
         self._run = run
 
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
-        """Do it."""
-        return work(self._run, *arguments, **named)
+    def submit(
+        self, work: Callable[..., T], *arguments: Any, urgent: bool = False, **named: Any
+    ) -> Done[T]:
+        """Do the work."""
+        return Done(work(self._run, *map(_value, arguments), **named))
 
-    def result(self, done: Any) -> Any:
-        """Return it."""
-        return done
+    def result(self, future: Future[T]) -> T:
+        """Return the result."""
+        found: T = _value(future)
+        return found
 
 
-class Cluster(Crew):
+def _value(argument: Any) -> Any:
+    if isinstance(argument, Done):
+        return argument.value
+    if isinstance(argument, list):
+        return [_value(part) for part in argument]
+    return argument
+
+
+class DaskExecutor(Executor):
     """The workers of a dask cluster, which reach the same folders."""
 
     ahead = DAYS_AHEAD
@@ -91,35 +123,39 @@ class Cluster(Crew):
         self._settings = settings.model_copy(update=paths)
         self.blocks = BLOCKS_PER_WORKER * len(client.scheduler_info()["workers"])
 
-    def submit(self, work: Work, *arguments: Any, urgent: bool = False, **named: Any) -> Any:
-        """Send it to a worker."""
+    def submit(
+        self, work: Callable[..., T], *arguments: Any, urgent: bool = False, **named: Any
+    ) -> Future[T]:
+        """Send the work to a worker."""
         priority = int(urgent)
-        return self.client.submit(
+        sent: Future[T] = self.client.submit(
             _on_worker, work, self._settings, *arguments, **named, pure=False, priority=priority
         )
+        return sent
 
-    def result(self, done: Any) -> Any:
-        """Wait for it.
+    def result(self, future: Future[T]) -> T:
+        """Wait for a result.
 
         Raises
         ------
         MsmError
-            What the work raised, or that its workers die.
+            What the work raised, or that the workers die.
         """
         from distributed import KilledWorker
 
         try:
-            return done.result()
+            found: T = future.result()  # type: ignore[attr-defined]
         except KilledWorker as error:
             raise MsmError(
                 f"The workers die ({error.last_worker.address if error.last_worker else 'all'}): "
                 "give them more memory or take fewer, and run the same command again; it goes on "
                 "where this one stopped."
             ) from error
+        return found
 
 
 @contextmanager
-def open_crew(run: Run, workers: int | None, scheduler: str | None) -> Iterator[Crew]:
+def open_executor(run: Run, workers: int | None, scheduler: str | None) -> Iterator[Executor]:
     """Open the workers of a scheduler, or so many of this machine, or one a processor.
 
     Raises
@@ -133,12 +169,12 @@ def open_crew(run: Run, workers: int | None, scheduler: str | None) -> Iterator[
         opened = remote_cluster(run.settings, scheduler)
     else:
         opened = local_cluster(run.settings, workers or len(os.sched_getaffinity(0)))
-    with opened as crew:
-        yield crew
+    with opened as executor:
+        yield executor
 
 
 @contextmanager
-def local_cluster(settings: Settings, workers: int) -> Iterator[Crew]:
+def local_cluster(settings: Settings, workers: int) -> Iterator[Executor]:
     """Start workers on this machine, each a process with one thread, and end them afterwards."""
     import dask
     from distributed import Client, LocalCluster
@@ -156,19 +192,18 @@ def local_cluster(settings: Settings, workers: int) -> Iterator[Crew]:
                 threads_per_worker=1,
                 dashboard_address=None,
                 host="127.0.0.1",
-                # A worker that is ended in the middle of something tells so in a page; what fails
-                # comes here as an exception.
+                # A worker that is stopped at work logs a page; failures arrive as exceptions.
                 silence_logs=logging.CRITICAL,
             )
         client = Client(opened.enter_context(cluster))
-        yield Cluster(opened.enter_context(client), settings)
+        yield DaskExecutor(opened.enter_context(client), settings)
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C reach this process alone: threads and processes begun here do not feel it.
+    """Let Ctrl-C interrupt this process alone, not the threads and processes begun here.
 
-    It is for this process to end them, after they have stored what they were computing.
+    This process ends them, after they have stored what they were computing.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -178,7 +213,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def remote_cluster(settings: Settings, address: str) -> Iterator[Crew]:
+def remote_cluster(settings: Settings, address: str) -> Iterator[Executor]:
     """Use the workers of a scheduler that runs somewhere.
 
     Raises
@@ -201,7 +236,7 @@ def remote_cluster(settings: Settings, address: str) -> Iterator[Crew]:
                 f"The scheduler at {address} has no workers: start them with `dask worker "
                 f"{address} --nthreads 1 --no-nanny`, where the same folders are reached."
             )
-        yield Cluster(client, settings)
+        yield DaskExecutor(client, settings)
 
 
 def split(n_cell: int, blocks: int) -> list[slice]:
@@ -212,7 +247,7 @@ def split(n_cell: int, blocks: int) -> list[slice]:
     return [slice(*pair) for pair in pairwise(bounds)]
 
 
-def _on_worker(work: Work, settings: Settings, *arguments: Any, **named: Any) -> Any:
+def _on_worker(work: Callable[..., T], settings: Settings, *arguments: Any, **named: Any) -> T:
     return work(_opened(settings.model_dump_json()), *arguments, **named)
 
 

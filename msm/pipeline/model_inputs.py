@@ -1,10 +1,10 @@
-"""Fetch and forcing: granules come to disk and become fields on cells, stored for reuse."""
+"""What the network is given of a day: granules become fields on the cells, stored for reuse."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -18,102 +18,37 @@ from msm.fields import cell_fields, forcing, retrievals, statics
 from msm.fields.cell_fields import CellFields, Label
 from msm.grid.domain import Domain
 from msm.model.card import InputSpec
-from msm.pipeline.day_sources import Gathered, IncompleteDayError, gather
+from msm.pipeline.day_sources import DaySources, IncompleteDayError, select_and_fetch
 from msm.pipeline.run import Run, midnight
 from msm.pipeline.stored_retrievals import SATELLITE, known_days, stored_fields
 from msm.products.definitions import SPL4SMLM_008
 from msm.products.product import Product
 from msm.sources.granule import GranuleFile, newest
-from msm.sources.known_bad import sound
+from msm.sources.known_bad import drop_known_bad
 
 log = logging.getLogger(__name__)
 
 CONSTANTS = SPL4SMLM_008
 
 REPEAT_CYCLE_DAYS = 8
-"""Days in which SMAP's orbit comes back to the same ground track: every cell is seen."""
-
-
-def make_forcing(run: Run, day: date, gathered: Gathered) -> CellFields:
-    """Make a day's forcing from its granules and store it.
-
-    Where granules that were whole turn out to hold no weather, the next source serves the day.
-    """
-    failed: dict[str, str] = {}
-    while True:
-        try:
-            made = forcing.make(
-                run.domain,
-                day,
-                gathered.choice,
-                gathered.files,
-                gathered.superseded,
-                run.readers,
-            )
-        except forcing.SourceError as error:
-            failed[error.product.id] = str(error)
-            gathered = gather(run, day, day, failed)[day]
-        else:
-            cell_fields.write(run.forcing_path(day), made)
-            return made
-
-
-def stored_forcing(run: Run, day: date) -> CellFields:
-    """Read a day's forcing, or fetch and make it where it is not stored, or damaged."""
-    return _stored(run, day) or make_forcing(run, day, gather(run, day, day)[day])
-
-
-def _stored(run: Run, day: date) -> CellFields | None:
-    """Read a day's forcing; None where it is not stored, or damaged and to be made anew."""
-    path = run.forcing_path(day)
-    if not path.exists():
-        return None
-    try:
-        return cell_fields.read(path, run.domain)
-    except MsmError:
-        log.warning("%s is damaged, and is made anew from its granules.", path)
-        return None
-
-
-def forcing_label(run: Run, day: date) -> Label | None:
-    """Read what a day's forcing says of its content; None where it is to be made, or made anew."""
-    path = run.forcing_path(day)
-    try:
-        return cell_fields.read_label(path) if path.exists() else None
-    except MsmError:
-        log.warning("%s is damaged, and is made anew from its granules.", path)
-        return None
-
-
-def better_forcing(run: Run, day: date) -> None:
-    """Make a day's stored forcing anew where a better source has come since."""
-    stored = _stored(run, day)
-    if stored is None or not stored.awaited:
-        return
-    try:
-        gathered = gather(run, day, day)[day]
-    except IncompleteDayError as error:
-        log.warning("%s What is stored stays.", error)
-        return
-    if set(gathered.choice.awaited) < set(stored.awaited):
-        make_forcing(run, day, gathered)
+"""Days after which SMAP repeats its ground track: every cell is seen."""
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """What the network is given of a day, beside the statics."""
+class ModelInputs:
+    """What the network is given of a day, besides the statics."""
 
     fields: CellFields
-    """The day's forcing, and with it the retrievals that the checkpoint asks for, if any."""
+    """The day's forcing, and the retrievals that the checkpoint asks for, if any."""
     fingerprint: str
-    """Of the stored files that they come from; where it is the forcing alone, its own hash."""
+    """Of the stored files that they come from; of the forcing alone, its own hash."""
 
 
-def given(run: Run, day: date) -> Given:
-    """Read what the network is given of a day, and fetch and make what of it is not stored.
+def model_inputs(run: Run, day: date) -> ModelInputs:
+    """Read what the network is given of a day, and fetch and make what is not stored.
 
     An accepted gap is bridged: the network is given the weather of the day before, without rain, so
-    that its memory reaches the days after. No map is made of such a day.
+    that the days after it can be run. No map is made of such a day.
     """
     served = _before_gap(run, day)
     fields = stored_forcing(run, served)
@@ -122,9 +57,9 @@ def given(run: Run, day: date) -> Given:
         fields, sha256 = _bridge(fields, day), _of_bridge(sha256)
     asked = run.checkpoint.card.retrievals
     if asked is None:
-        return Given(fields, sha256)
+        return ModelInputs(fields, sha256)
     known = stored_fields(run, day)
-    return Given(
+    return ModelInputs(
         replace(
             fields,
             fields=fields.fields | retrievals.newest_of_day(known, asked.lag_days),
@@ -136,15 +71,19 @@ def given(run: Run, day: date) -> Given:
     )
 
 
-def given_label(
-    run: Run, day: date, read: Callable[[Path], Label] = cell_fields.read_label
-) -> Label | None:
-    """Read what the stored files say that a day is given now; None where one was let go of."""
+def model_input_label(run: Run, day: date) -> Label | None:
+    """Read what the stored files say a day is given; None where one of them is not stored.
+
+    Raises
+    ------
+    MsmError
+        If one of them is damaged.
+    """
     served = _before_gap(run, day)
-    paths = [run.forcing_path(served), *map(run.retrieval_path, known_days(run, day))]
+    paths = [run.workspace.forcing(served), *map(run.workspace.retrieval, known_days(run, day))]
     if not all(path.exists() for path in paths):
         return None
-    labels = [read(path) for path in paths]
+    labels = [cell_fields.read_label(path) for path in paths]
     if served != day:
         labels[0] = Label(_of_bridge(labels[0].sha256), (), ())
     return Label(
@@ -154,13 +93,67 @@ def given_label(
     )
 
 
+def make_forcing(run: Run, day: date, sources: DaySources) -> CellFields:
+    """Make a day's forcing from its granules and store it.
+
+    Where complete granules turn out to hold no weather, the next source serves the day.
+    """
+    failed: dict[str, str] = {}
+    while True:
+        try:
+            made = forcing.daily_forcing(
+                run.domain,
+                day,
+                sources.choice,
+                sources.files,
+                sources.superseded,
+                run.readers,
+            )
+        except forcing.SourceError as error:
+            failed[error.product.id] = str(error)
+            sources = select_and_fetch(run, day, day, failed)[day]
+        else:
+            cell_fields.write(run.workspace.forcing(day), made)
+            return made
+
+
+def stored_forcing(run: Run, day: date) -> CellFields:
+    """Read a day's forcing, or fetch and make it where it is not stored, or damaged."""
+    path = run.workspace.forcing(day)
+    if path.exists():
+        try:
+            return cell_fields.read(path, run.domain)
+        except MsmError:
+            _warn_damaged(path)
+    return make_forcing(run, day, select_and_fetch(run, day, day)[day])
+
+
+def forcing_label(run: Run, day: date) -> Label | None:
+    """Read the label of a day's forcing; None where it is not stored, or damaged."""
+    path = run.workspace.forcing(day)
+    try:
+        return cell_fields.read_label(path) if path.exists() else None
+    except MsmError:
+        _warn_damaged(path)
+        return None
+
+
+def forcing_labels(run: Run, days: Iterable[date]) -> dict[date, Label]:
+    """Read the labels of the days whose forcing is stored."""
+    return {day: label for day in days if (label := forcing_label(run, day))}
+
+
+def _warn_damaged(path: Path) -> None:
+    log.warning("%s is damaged, and is made again from its granules.", path)
+
+
 def is_gap(run: Run, day: date) -> bool:
-    """Tell whether a day is an accepted gap that has no forcing."""
-    return day in run.settings.gaps and not run.forcing_path(day).exists()
+    """Return whether a day is an accepted gap that has no forcing."""
+    return day in run.settings.gaps and not run.workspace.forcing(day).exists()
 
 
 def try_gaps(run: Run, days: Iterable[date]) -> None:
-    """Make the forcing of accepted gaps whose granules have come after all."""
+    """Make the forcing of accepted gaps whose granules have arrived after all."""
     for day in days:
         if is_gap(run, day):
             try:
@@ -170,14 +163,14 @@ def try_gaps(run: Run, days: Iterable[date]) -> None:
 
 
 def _before_gap(run: Run, day: date) -> date:
-    """Return the day whose forcing serves a day: itself, but for a gap."""
+    """Return the day whose forcing serves a day: itself, except for a gap."""
     while is_gap(run, day):
         day -= timedelta(days=1)
     return day
 
 
 def _bridge(before: CellFields, day: date) -> CellFields:
-    """Make up the weather of a gap from that before it."""
+    """Fill the weather of a gap from the day before it."""
     dry = np.where(np.isnan(before.fields["precipitation"]), np.float32(np.nan), np.float32(0))
     return replace(
         before,
@@ -204,9 +197,9 @@ def stored_statics(run: Run) -> CellFields:
     Raises
     ------
     MsmError
-        If no granule of the land model's constants is to be had.
+        If no granule of the land model's constants is available.
     """
-    path = run.statics_path
+    path = run.workspace.statics
     if path.exists():
         return _read_statics(path, path.stat().st_mtime_ns, run.domain)
     start = midnight(run.settings.statics_day)
@@ -216,36 +209,38 @@ def stored_statics(run: Run) -> CellFields:
         raise MsmError(
             f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
         )
-    made = statics.make(run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers)
+    made = statics.static_attributes(
+        run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers
+    )
     cell_fields.write(path, made)
     return made
 
 
-def columns(fields: CellFields, specs: Sequence[InputSpec]) -> NDArray[np.float32]:
-    """Stack what a checkpoint is given of stored fields, shape (n_cell, number of inputs).
+@lru_cache(maxsize=2)
+def _read_statics(path: Path, written: int, domain: Domain) -> CellFields:
+    """Read the statics once for all days of a process, and again where the file was replaced."""
+    return cell_fields.read(path, domain)
 
-    An optional input that no source gives is NaN.
+
+def columns(fields: CellFields, specs: Sequence[InputSpec]) -> NDArray[np.float32]:
+    """Stack the inputs of a checkpoint, shape (n_cell, number of inputs).
+
+    An optional input that no source has is NaN.
 
     Raises
     ------
     MsmError
-        If an input that is not optional is not there.
+        If a required input is missing.
     """
     optional = {spec.name for spec in specs if spec.optional}
     return fields.columns((spec.name for spec in specs), optional)
 
 
-@lru_cache(maxsize=2)
-def _read_statics(path: Path, written: int, domain: Domain) -> CellFields:
-    """Read the statics once for all days of a process, and again where they were `written` anew."""
-    return cell_fields.read(path, domain)
-
-
 def fetch_newest(
     run: Run, product: Product, start: datetime, end: datetime
 ) -> tuple[GranuleFile, ...]:
-    """Fetch the newest production of each granule; what is not good is left out and logged."""
-    chosen, _ = newest(sound(product, run.source.search(product, start, end)))
+    """Fetch the newest production of each granule; invalid ones are left out and logged."""
+    chosen, _ = newest(drop_known_bad(product, run.source.search(product, start, end)))
     fetched = run.source.fetch(product, chosen) if chosen else None
     if fetched is None:
         return ()

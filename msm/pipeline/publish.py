@@ -1,14 +1,11 @@
-"""Publish: the prediction of a day becomes a map in the archive, with flags and lineage."""
+"""The prediction of a day becomes a map in the archive, with flags and lineage."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Iterable
-from datetime import date, datetime, timedelta
-from functools import cache
+from datetime import date, datetime
 
 import numpy as np
+from pydantic import JsonValue
 
 import msm
 from msm.archive import store
@@ -16,15 +13,19 @@ from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.quality import quality_flag
 from msm.errors import MsmError
 from msm.fields import cell_fields, statics
-from msm.fields.cell_fields import CellFields
-from msm.lineage import InputGranule
+from msm.fields.cell_fields import CellFields, Label
 from msm.model.chain import Chain, DayRecord
-from msm.pipeline.assess import at_first
+from msm.pipeline.assess import assess_on_publish
 from msm.pipeline.chains import prediction_path
-from msm.pipeline.model_inputs import columns, given, given_label, stored_statics
-from msm.pipeline.run import Run, midnight
-from msm.pipeline.stored_retrievals import SATELLITE
-from msm.products.registry import product as known_product
+from msm.pipeline.ledger import map_fingerprint, may_change, state_before
+from msm.pipeline.model_inputs import (
+    ModelInputs,
+    columns,
+    is_gap,
+    model_inputs,
+    stored_statics,
+)
+from msm.pipeline.run import Run
 
 
 def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published:
@@ -33,30 +34,47 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
     Raises
     ------
     MsmError
-        If the day was not advanced to, or the archive refuses the map.
+        If the day was not run, or the archive refuses the map.
     """
     record = chain.read_record(day)
     path = prediction_path(chain, day)
     prediction = cell_fields.read(path, run.domain)
     if prediction.sha256 != record.prediction_sha256:
-        raise MsmError(f"{path} is not of the day's record: remove it, and it is made anew.")
-    aleatoric = prediction.fields["aleatoric_uncertainty"]
-    epistemic = prediction.fields["epistemic_uncertainty"]
-    today, static = given(run, day), stored_statics(run)
-    weather = today.fields
-    if record.forcing_fingerprint != today.fingerprint:
+        raise MsmError(f"{path} is not of the day's record: remove it, and it is made again.")
+    inputs = model_inputs(run, day)
+    if record.forcing_fingerprint != inputs.fingerprint:
         raise MsmError(f"The state of {day} was made from other forcing: run msm daily for it.")
-    card = run.checkpoint.card
-    # A scheduled run that finds nothing to publish does without torch.
+    static = stored_statics(run)
+    lineage = _lineage(run, chain, record, inputs, static, now)
+    made = _map(run, record, prediction, inputs.fields, static, lineage)
+    weather = inputs.fields.fields
+    forcing = {
+        spec.name: weather[spec.name]
+        for spec in run.checkpoint.card.forcing
+        if spec.name in weather
+    }
+    return store.publish(run.settings.archive, made, assess_on_publish(run, made, forcing))
+
+
+def _map(
+    run: Run,
+    record: DayRecord,
+    prediction: CellFields,
+    weather: CellFields,
+    static: CellFields,
+    lineage: Lineage,
+) -> DailyMap:
+    # A scheduled run that publishes nothing does not import torch.
     from msm.model.inference import outside_training
 
-    outside = outside_training(card, columns(weather, card.forcing), columns(static, card.statics))
-    # One network does not tell what it does not know: its error is a total, not a part of one.
+    card = run.checkpoint.card
+    aleatoric = prediction.fields["aleatoric_uncertainty"]
+    epistemic = prediction.fields["epistemic_uncertainty"]
+    # The uncertainty of a single network has no parts.
     is_split = card.members > 1
-    age = record.spin_up_age - 1
-    made = DailyMap(
+    return DailyMap(
         domain=run.domain,
-        day=day,
+        day=record.day,
         soil_moisture=prediction.fields["soil_moisture"],
         uncertainty=np.hypot(aleatoric, epistemic),
         aleatoric=aleatoric if is_split else None,
@@ -65,103 +83,51 @@ def publish(run: Run, chain: Chain, day: date, now: datetime) -> store.Published
             land_fraction=run.domain.land_fraction,
             air_temperature=weather.fields["air_temperature"],
             vegetation_water_content=static.fields[statics.VEGETATION],
-            state_age=age,
+            state_age=lineage.spin_up_days,
             forcing_filled=weather.filled | static.filled,
             lower_tier=weather.lower_tier,
-            outside_training=outside,
+            outside_training=outside_training(
+                card, columns(weather, card.forcing), columns(static, card.statics)
+            ),
         ),
-        lineage=Lineage(
-            status=_status(run, weather, day, now),
-            fingerprint=fingerprint(run, chain, record, weather.inputs, static),
-            processing_version=msm.PROCESSING_VERSION,
-            code_version=msm.__version__,
-            checkpoint_name=card.name,
-            checkpoint_version=card.version,
-            checkpoint_sha256=run.checkpoint.sha256,
-            chain_id=chain.root.chain_id,
-            cold_start=chain.root.cold_start,
-            spin_up_days=age,
-            state_before=_state_before(record),
-            forcing_sources=dict(sorted(weather.origins.items())),
-            inputs=(*weather.inputs, *static.inputs),
-        ),
+        lineage=lineage,
     )
-    forcing = {
-        spec.name: weather.fields[spec.name] for spec in card.forcing if spec.name in weather.fields
+
+
+def _lineage(
+    run: Run,
+    chain: Chain,
+    record: DayRecord,
+    inputs: ModelInputs,
+    static: CellFields,
+    now: datetime,
+) -> Lineage:
+    fields, card = inputs.fields, run.checkpoint.card
+    label = Label(inputs.fingerprint, fields.inputs, fields.awaited)
+    provisional = may_change(record.day, label, now, knows_retrievals=card.retrievals is not None)
+    return Lineage(
+        status="provisional" if provisional else "final",
+        fingerprint=map_fingerprint(run, chain, record, label, static),
+        processing_version=msm.PROCESSING_VERSION,
+        code_version=msm.__version__,
+        checkpoint_name=card.name,
+        checkpoint_version=card.version,
+        checkpoint_sha256=run.checkpoint.sha256,
+        chain_id=chain.root.chain_id,
+        cold_start=chain.root.cold_start,
+        spin_up_days=record.spin_up_age - 1,
+        state_before=state_before(record),
+        forcing_sources=dict(sorted(fields.origins.items())),
+        settings=_settings(run, chain, record.day),
+        inputs=(*fields.inputs, *static.inputs),
+    )
+
+
+def _settings(run: Run, chain: Chain, day: date) -> dict[str, JsonValue]:
+    """Return the settings that change values: gaps since the cold start, device and precision."""
+    gaps = [gap for gap in sorted(run.settings.gaps) if chain.root.cold_start <= gap < day]
+    return {
+        "accepted_gaps": [str(gap) for gap in gaps if is_gap(run, gap)],
+        "device": run.settings.device,
+        "precision": run.settings.precision,
     }
-    return store.publish(run.settings.archive, made, at_first(run, made, forcing))
-
-
-def behind(run: Run, chain: Chain, days: Iterable[date]) -> list[date]:
-    """List the days whose publication is not what the chain says of them now.
-
-    A day of which no prediction was wanted is not to be published.
-    """
-    found = []
-    static = stored_statics(run)
-    read = cache(cell_fields.read_label)
-    for day in days:
-        record = chain.read_record(day)
-        if record.prediction_sha256 is None:
-            continue
-        published = store.read_item(run.settings.archive, run.domain.name, day)
-        # Of what was let go of, nothing new can be known.
-        label = given_label(run, day, read)
-        if published is None or (
-            label and published.fingerprint != fingerprint(run, chain, record, label.inputs, static)
-        ):
-            found.append(day)
-    return found
-
-
-def fingerprint(
-    run: Run, chain: Chain, record: DayRecord, inputs: Iterable[InputGranule], static: CellFields
-) -> str:
-    """Hash everything that a day's values depend on, its forcing's inputs too; SHA-256 in hex."""
-    depends_on = {
-        "day": record.day.isoformat(),
-        "inputs": [
-            [entry.product, entry.version, entry.granule, entry.checksum]
-            for entry in (*inputs, *static.inputs)
-            if entry.role != "superseded"
-        ],
-        "forcing": record.forcing_fingerprint,
-        "statics": static.sha256,
-        "state_before": _state_before(record),
-        "checkpoint": run.checkpoint.sha256,
-        "mask": run.domain.mask_sha256,
-        "chain": chain.root.chain_id,
-        "processing_version": msm.PROCESSING_VERSION,
-    }
-    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-
-
-def _state_before(record: DayRecord) -> str:
-    return record.hash_before if record.spin_up_age > 1 else "cold start"
-
-
-def _status(run: Run, weather: CellFields, day: date, now: datetime) -> str:
-    changing = _may_change(run, weather.inputs, weather.awaited, day, now)
-    return "provisional" if changing else "final"
-
-
-def may_change(run: Run, day: date, now: datetime) -> bool:
-    """Tell whether the map of a day, made from what is stored, would still be provisional."""
-    label = given_label(run, day)
-    # Of what was let go of, nothing new can be known.
-    return label is None or _may_change(run, label.inputs, label.awaited, day, now)
-
-
-def _may_change(
-    run: Run, inputs: Iterable[InputGranule], awaited: Collection[str], day: date, now: datetime
-) -> bool:
-    """Tell whether a better source is awaited, or a provider may still revise what was used.
-
-    A retrieval that is not there may come as late as one may be revised.
-    """
-    used = {(entry.product, entry.version) for entry in inputs if entry.role == "forcing"}
-    products = [known_product(*name) for name in used]
-    if run.checkpoint.card.retrievals:
-        products.append(SATELLITE)
-    final_after = max(product.layout.latency.final_after_days for product in products)
-    return bool(awaited) or now - midnight(day) < timedelta(days=final_after)

@@ -1,4 +1,4 @@
-"""What the steps of one run share: settings, cells, checkpoint, the way to the granules, paths."""
+"""What the steps of one run share: settings, cells, checkpoint, source of granules, paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msm.archive.naming import domain_label
@@ -16,6 +15,7 @@ from msm.grid.domain import Domain, load_domain
 from msm.products.reader_pool import Readers
 from msm.settings import Settings
 from msm.sources.granule import Source
+from msm.workspace import Workspace
 
 if TYPE_CHECKING:
     from msm.model.checkpoint import Checkpoint
@@ -24,11 +24,11 @@ SEARCH_DAYS = 32
 """Days that are searched for at a time: a search costs two requests however long."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is done, how many days are done and how many there are."""
+"""Called with the present step, the number of days done and the number of all days."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -62,40 +62,18 @@ class Run:
         return load_checkpoint(self.settings.checkpoint)
 
     @cached_property
-    def label(self) -> str:
-        """Name of the domain and its mask in paths of the work folder."""
-        return f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
-
-    @property
-    def forcing_folder(self) -> Path:
-        """Folder of the stored forcing."""
-        return self.settings.work / "forcing" / self.label
-
-    def forcing_path(self, day: date) -> Path:
-        """Path of a day's stored forcing."""
-        return self.forcing_folder / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
-
-    def retrieval_path(self, day: date) -> Path:
-        """Path of a day's stored SMAP retrievals."""
-        return self.settings.work / "retrievals" / self.label / f"{day:%Y}" / f"{day:%Y%m%d}.nc"
-
-    @property
-    def statics_path(self) -> Path:
-        """Path of the domain's statics."""
-        return self.settings.work / "statics" / f"{self.label}.nc"
-
-    @property
-    def states_path(self) -> Path:
-        """Folder of the chains of states."""
-        return self.settings.work / "states" / self.label
+    def workspace(self) -> Workspace:
+        """The paths of this domain in the work folder."""
+        label = f"{domain_label(self.domain.name)}-{self.domain.mask_sha256[:8]}"
+        return Workspace(self.settings.work, label)
 
 
 @contextmanager
 def open_run(settings: Settings) -> Iterator[Run]:
-    """Open what a run needs; the reading processes end with it.
+    """Open a run; its reading processes end with it.
 
-    A run keeps to the checkpoint that is in use when it begins, in all its processes: a day half
-    made with one and half with another would be no day of either.
+    A run keeps the checkpoint that is in use when it begins, in all its processes: no day is made
+    partly with one checkpoint and partly with another.
     """
     from msm.model.current import card_in_use
 
@@ -125,7 +103,7 @@ def midnight(day: date) -> datetime:
 
 
 def windows(days: Iterable[date]) -> Iterator[list[date]]:
-    """Part days, oldest first, into those whose granules are searched for together."""
+    """Split days, oldest first, into windows whose granules are searched for together."""
     left = sorted(days)
     while left:
         window = [day for day in left if day < left[0] + timedelta(days=SEARCH_DAYS)]

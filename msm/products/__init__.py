@@ -1,1 +1,1 @@
-"""What a granule is: layouts, reading, placement on its grid."""
+"""Input products: their layouts, and how a granule is read and placed on its grid."""

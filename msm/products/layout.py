@@ -1,8 +1,7 @@
-"""What is known of a granule's layout, as data.
+"""Granule layouts as data: one TOML file per product version in `layouts/`.
 
-One TOML file per product version in `layouts/` states names, units, fills, time meanings and file
-names, each line with its source and whether it was verified on a real file. The readers and the
-sandbox's writers both use it, so that a correction is made in one place.
+It describes names, units, fills, the meaning of times and file names, each variable with its source
+and whether a real file verified it. The readers and the sandbox's writers use the same file.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TimeMeaning = Literal[
 ]
 
 BEGINS = {"mean_before": -1.0, "total_before": -1.0, "mean_centred": -0.5}
-"""Where a value's interval begins, in intervals from its time; at its time where not listed."""
+"""Start of a value's interval relative to its time, in intervals; 0 where not listed."""
 
 STEP = {
     "half_hourly": timedelta(minutes=30),
@@ -34,14 +33,14 @@ STEP = {
     "three_hourly": timedelta(hours=3),
     "daily": timedelta(days=1),
 }
-"""Time from one granule to the next; half-orbits and static granules come at no fixed times."""
+"""Time from one granule to the next; half-orbits and static granules have no fixed times."""
 
 
 class Variable(FrozenModel):
     """One variable of a granule that msm reads."""
 
     name: str
-    """Name in msm: canonical, or of an ingredient that the reader turns into canonical ones."""
+    """Name in msm: canonical, or of a variable that canonical fields are derived from."""
     path: str
     """Path in the file, groups separated by `/`."""
     units: str
@@ -50,13 +49,13 @@ class Variable(FrozenModel):
     """Factor from the file's units to the canonical ones."""
     canonical_units: str
     time: TimeMeaning
-    """What a time in the granule means for this variable.
+    """Meaning of a time in the granule.
 
-    A mean or total is of the interval that ends then (`before`), has it in its middle (`centred`)
-    or begins then (`after`).
+    A mean or total is of the interval that ends at it (`before`), is centred on it (`centred`) or
+    begins at it (`after`).
     """
     use: Literal["forcing", "statics", "retrieval", "comparison"]
-    """What msm does with it; what is for comparison never enters a map."""
+    """Use in msm; a variable for comparison never affects a map."""
     dims: tuple[str, ...]
     """Names as in the file; the last two are rows and columns of the grid, in either order.
 
@@ -65,17 +64,17 @@ class Variable(FrozenModel):
     dtype: str
     """numpy type code in the file."""
     fill: float
-    """Value that stands for `nothing here`, checked on the stored number."""
+    """Fill value, compared with the stored number."""
     long_name: str
     required: bool = True
     """A granule without a required variable is refused."""
     verified: bool
-    """True where a real granule was read to check this line, False where only documentation was."""
+    """True where checked on a real granule, False where known from documentation only."""
     source: str
 
 
 class Grid(FrozenModel):
-    """The grid that a granule's fields stand on."""
+    """The grid of a granule's fields."""
 
     kind: Literal["latlon", "M09", "M36"]
     rows: int
@@ -84,10 +83,10 @@ class Grid(FrozenModel):
     """Path of the latitude axis; None on an EASE-2 grid, whose position comes from the grid."""
     lon: str | None = None
     y: str | None = None
-    """Path of the northing axis (m) of an EASE-2 grid, by which a subset is placed."""
+    """Path of the northing axis (m) of an EASE-2 grid, which places a subset."""
     x: str | None = None
     row_index: str | None = None
-    """Path of the row of each cell, where a granule lists cells instead of filling the grid."""
+    """Path of the row of each cell, where a granule lists cells instead of a field."""
     col_index: str | None = None
     lat_first: float | None = None
     lat_step: float | None = None
@@ -97,8 +96,8 @@ class Grid(FrozenModel):
     def axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the centres of rows and columns, shapes (rows,) and (cols,).
 
-        Latitude and longitude in degrees as a lat/lon grid states them, northing and easting in m
-        on an EASE-2 grid.
+        Latitude and longitude in degrees on a lat/lon grid, northing and easting in m on an EASE-2
+        grid.
         """
         if self.kind != "latlon":
             ease = {"M09": M09, "M36": M36}[self.kind]
@@ -106,7 +105,9 @@ class Grid(FrozenModel):
         first_lat, lat_step = self.lat_first, self.lat_step
         first_lon, lon_step = self.lon_first, self.lon_step
         if first_lat is None or lat_step is None or first_lon is None or lon_step is None:
-            raise ValueError("a latlon grid states its latitude and longitude axes")
+            raise ValueError(
+                "The layout of a latlon grid must state lat_first, lat_step and so on."
+            )
         return (
             first_lat + lat_step * np.arange(self.rows, dtype=np.float64),
             first_lon + lon_step * np.arange(self.cols, dtype=np.float64),
@@ -114,18 +115,18 @@ class Grid(FrozenModel):
 
     @property
     def axis_paths(self) -> tuple[str | None, str | None]:
-        """Paths of the row and the column axis in a granule, where it has them."""
+        """Paths of the row and column axes in a granule, None where it has none."""
         return (self.lat, self.lon) if self.kind == "latlon" else (self.y, self.x)
 
 
 class Stamp(FrozenModel):
-    """Where a granule carries its own time: a CF time variable, or an ISO 8601 attribute."""
+    """Position of a granule's time: a CF time variable, or an ISO 8601 attribute."""
 
     variable: str | None = None
     attribute: str | None = None
     """`GROUP@NAME`, or `GROUP@NAME:KEY` where the attribute is a list of `KEY=value;` lines."""
     offset_seconds: float = 0.0
-    """What is added to the stated time to get the one in the granule's name."""
+    """Difference of the time in the granule's name from the stated time."""
     verified: bool
     source: str
 
@@ -142,7 +143,7 @@ class Attribute(FrozenModel):
 
 
 class Latency(FrozenModel):
-    """When a granule can be expected, and when it no longer changes, in days after its day."""
+    """Days after its day until a granule is due, overdue and final."""
 
     due_days: float
     retry_days: float
@@ -160,15 +161,15 @@ class Layout(FrozenModel):
     provider: str
     """CMR provider."""
     connections: int
-    """Most downloads at a time, in consideration of the provider's host and of a granule's size."""
+    """Largest number of simultaneous downloads, by the provider's host and the granule size."""
     title: str
     doi: str | None = None
     cadence: Literal["half_hourly", "hourly", "three_hourly", "daily", "half_orbit", "static"]
-    """How often a granule comes."""
+    """Interval between granules."""
     first_minutes: int = 0
     """Time of a day's first granule, minutes after midnight."""
     times: int = 1
-    """Times in one granule, evenly spaced from the granule's own time to that of the next."""
+    """Number of times in one granule, evenly spaced from its time to that of the next granule."""
     file_name: str
     """Template of a granule's name.
 
@@ -192,7 +193,7 @@ class Layout(FrozenModel):
         return f"{self.product} {self.version}"
 
     def matches(self, file_name: str) -> bool:
-        """Tell whether a file's name has this product's form, with a time that exists."""
+        """Return whether a file name has this product's form and a valid time."""
         try:
             self.time_of(file_name)
         except MsmError:
@@ -205,11 +206,11 @@ class Layout(FrozenModel):
         Raises
         ------
         MsmError
-            If the name does not have this product's form, or its time does not exist.
+            If the name does not have this product's form, or its time is invalid.
         """
         match = self._parse(file_name)
         if match is None:
-            raise MsmError(f"{file_name} is not named as a granule of {self.id} is.")
+            raise MsmError(f"{file_name} is not the name of a granule of {self.id}.")
         if self.cadence == "static":
             return None
         try:
@@ -217,10 +218,10 @@ class Layout(FrozenModel):
                 tzinfo=UTC
             )
         except ValueError as error:
-            raise MsmError(f"{file_name} is named for a time that does not exist.") from error
+            raise MsmError(f"{file_name} contains an invalid time.") from error
 
     def production_of(self, file_name: str) -> tuple[str, str]:
-        """Return release and counter in a granule's name, empty where it carries none."""
+        """Return release and counter in a granule's name, empty where it has none."""
         match = self._parse(file_name)
         groups = match.groupdict() if match else {}
         return groups.get("release") or "", groups.get("counter") or ""
@@ -235,23 +236,23 @@ class Layout(FrozenModel):
         Raises
         ------
         MsmError
-            If granules come at no fixed times.
+            If granules have no fixed times.
         """
         if self.cadence not in STEP:
-            raise MsmError(f"{self.id} comes at no fixed times: it has no daily mean.")
+            raise MsmError(f"{self.id} has no fixed times and therefore no daily mean.")
         return STEP[self.cadence] / self.times
 
     def used(self, variable: Variable, day: date) -> list[tuple[datetime, int]]:
-        """List what makes up a variable's value of a product day.
+        """List the values that a variable's daily value consists of.
 
-        A day is [00:00, 00:00 of the next day) UTC: a moment inside it counts, and an interval
-        that begins inside it. The last interval before a stamp of 00:00 is thus in the first
-        granule of the next day.
+        A day is [00:00, 00:00 of the next day) UTC: instants inside it count, and intervals that
+        begin inside it. The last interval before 00:00 is thus in the first granule of the next
+        day where values are of the interval before.
 
         Returns
         -------
         list of (datetime, int)
-            Granule time and the place of the value among the granule's times, in order.
+            Granule time and index among the granule's times, in order.
         """
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = start + timedelta(days=1)
@@ -259,16 +260,16 @@ class Layout(FrozenModel):
         lead = self.interval * BEGINS.get(variable.time, 0.0)
         granules = int(timedelta(days=1) / STEP[self.cadence])
         return [
-            (granule, place)
+            (granule, index)
             for granule in (first + n * STEP[self.cadence] for n in range(granules + 1))
-            for place in range(self.times)
-            if start <= granule + place * self.interval + lead < end
+            for index in range(self.times)
+            if start <= granule + index * self.interval + lead < end
         ]
 
     def stamps(self, day: date) -> list[datetime]:
-        """List the granule times that a complete product day takes, in order.
+        """List the granule times of a complete product day, in order.
 
-        None for a product whose granules come at no fixed times.
+        The list is empty for a product whose granules have no fixed times.
         """
         if self.cadence not in STEP:
             return []

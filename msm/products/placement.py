@@ -1,4 +1,4 @@
-"""Where on its product's grid a granule's values stand."""
+"""Position of a granule's values on its product's grid."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class Block:
         return self.row.stop - self.row.start, self.col.stop - self.col.start
 
     def stored(self, window: GridWindow) -> tuple[slice, ...]:
-        """Return the part of a field in the file that lies in a window of the grid, () for all."""
+        """Return the part of a stored field inside a window of the grid, () for all."""
         inside = _common(self.row, window[0]), _common(self.col, window[1])
         if inside == (self.row, self.col):
             return ()
         return _within(inside[0], self.row), _within(inside[1], self.col)
 
-    def laid_out(self, part: NDArray[Any], window: GridWindow, nothing: float) -> NDArray[Any]:
-        """Lay the part of a field out on the window, `nothing` where the granule has no value.
+    def on_window(self, part: NDArray[Any], window: GridWindow, fill: float) -> NDArray[Any]:
+        """Place the part of a field on the window, `fill` where the granule has no value.
 
         Parameters
         ----------
         part
-            What `stored` points at, shape (times, *part).
+            Part of the field by `stored`, shape (times, *part).
         window
             Rows and columns of the grid.
-        nothing
+        fill
             Value for the window's other cells.
 
         Returns
@@ -53,7 +53,7 @@ class Block:
         row, col = _common(self.row, window[0]), _common(self.col, window[1])
         if (row, col) == window:
             return part
-        return _placed(part, window, nothing, _within(row, window[0]), _within(col, window[1]))
+        return _placed(part, window, fill, _within(row, window[0]), _within(col, window[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,52 +70,52 @@ class Cells:
         return self.row.shape
 
     def stored(self, window: GridWindow) -> tuple[slice, ...]:
-        """Return all of a field in the file: its cells are in no order."""
+        """Return () for the complete stored field: its cells are in no order."""
         return ()
 
-    def laid_out(self, part: NDArray[Any], window: GridWindow, nothing: float) -> NDArray[Any]:
-        """Lay a field out on a window, as `Block.laid_out`."""
+    def on_window(self, part: NDArray[Any], window: GridWindow, fill: float) -> NDArray[Any]:
+        """Place a field on a window, as `Block.on_window`."""
         row, col = self.row - window[0].start, self.col - window[1].start
         rows, cols = _shape(window)
         inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
-        return _placed(part[:, inside], window, nothing, row[inside], col[inside])
+        return _placed(part[:, inside], window, fill, row[inside], col[inside])
 
 
 Placement = Block | Cells
 
 
-def span(axis: NDArray[Any], whole: NDArray[np.float64]) -> slice | None:
-    """Find where on an axis of the grid an axis in a file lies.
+def span(axis: NDArray[Any], centres: NDArray[np.float64]) -> slice | None:
+    """Find the part of a grid's axis that an axis in a file covers.
 
     Parameters
     ----------
     axis
         Values in the file.
-    whole
+    centres
         Evenly spaced centres of the grid.
 
     Returns
     -------
     slice or None
-        Part of the grid's axis; None where the values are not on centres of the grid.
+        Part of the grid's axis; None where the values are not centres of the grid.
     """
-    if not 0 < axis.size <= whole.size:
+    if not 0 < axis.size <= centres.size:
         return None
     stored = axis.astype(np.float64)
-    step = whole[1] - whole[0]
-    offset = (stored[0] - whole[0]) / step
-    # Providers round their axes, to 0.0005 degrees in the real NLDAS files: a hundredth of a cell
-    # is above any such rounding and below any shift.
-    if not (np.isfinite(stored).all() and -0.5 < offset < whole.size):
+    step = centres[1] - centres[0]
+    offset = (stored[0] - centres[0]) / step
+    # Providers round their axes, to 0.0005 degrees in real NLDAS files: a hundredth of a cell is
+    # above any such rounding and below any shift.
+    if not (np.isfinite(stored).all() and -0.5 < offset < centres.size):
         return None
     first = round(offset)
-    theirs = whole[first : first + axis.size]
-    fits = theirs.size == axis.size and np.abs(stored - theirs).max() <= abs(step) / 100
+    ours = centres[first : first + axis.size]
+    fits = ours.size == axis.size and np.abs(stored - ours).max() <= abs(step) / 100
     return slice(first, first + axis.size) if fits else None
 
 
 def listed(row: NDArray[Any], col: NDArray[Any], grid: Grid) -> Cells | None:
-    """Place the cells that a granule lists; None where they are not cells of the grid or twice."""
+    """Place the cells that a granule lists; None where one is off the grid or listed twice."""
     if row.shape != col.shape:
         return None
     row, col = row.astype(np.int64), col.astype(np.int64)
@@ -138,8 +138,8 @@ def _shape(window: GridWindow) -> tuple[int, int]:
 
 
 def _placed(
-    values: NDArray[Any], window: GridWindow, nothing: float, row: Any, col: Any
+    values: NDArray[Any], window: GridWindow, fill: float, row: Any, col: Any
 ) -> NDArray[Any]:
-    field = np.full((values.shape[0], *_shape(window)), nothing, values.dtype)
+    field = np.full((values.shape[0], *_shape(window)), fill, values.dtype)
     field[:, row, col] = values
     return field

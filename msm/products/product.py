@@ -1,4 +1,4 @@
-"""What an input product is: a layout, and how its granules become canonical fields."""
+"""An input product: its layout, and how its granules are read into canonical fields."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Fields = dict[str, NDArray[Any]]
 
 
 class GranuleError(MsmError):
-    """A granule cannot be used; the message names it and what is wrong with it."""
+    """A granule cannot be used; the message names it and the reason."""
 
 
 class LayoutError(GranuleError):
-    """A granule opens, but it is not laid out as its product is."""
+    """A granule opens, but does not have its product's layout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class Reading:
 
     layout: Layout
     version: str
-    """Version that the file states, or the layout's where it states none."""
+    """Version stated in the file, or the layout's where it states none."""
     time: datetime | None
-    """The granule's own stamp, UTC; None for a static product."""
+    """Time stamp in the granule, UTC; None for a static product."""
     fields: Fields
-    """Float32 with NaN where nothing was stored; flags stay as stored, with their fill."""
+    """Float32, NaN for fill; flags as stored, with their fill."""
 
     @property
     def day(self) -> date | None:
@@ -59,12 +59,12 @@ def _as_read(fields: Fields) -> Fields:
 
 @dataclass(frozen=True)
 class Derived:
-    """A canonical field that is worked out from what a granule holds."""
+    """A canonical field that is computed from variables of a granule."""
 
     name: str
     units: str
     of: str
-    """The layout variable whose times it shares."""
+    """Layout variable with the same times."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Product:
 
     layout: Layout
     canonical: Callable[[Fields], Fields] = _as_read
-    """Turns the ingredients in a file into canonical fields (wind components into speed, ...)."""
+    """Converts variables of a file to canonical fields (wind components to speed, ...)."""
     derived: tuple[Derived, ...] = ()
     """Fields that `canonical` adds."""
 
@@ -94,9 +94,9 @@ class Product:
         return (units | {field.name: field.units for field in self.derived})[name]
 
     def used(self, name: str, day: date) -> list[tuple[datetime, int]]:
-        """List what makes up a field's value of a product day, as `Layout.used`."""
-        of = {field.name: field.of for field in self.derived}.get(name, name)
-        return self.layout.used(next(v for v in self.layout.variables if v.name == of), day)
+        """List the values that a field's daily value consists of, as `Layout.used`."""
+        source = {field.name: field.of for field in self.derived}.get(name, name)
+        return self.layout.used(next(v for v in self.layout.variables if v.name == source), day)
 
     def read(
         self,
@@ -111,10 +111,10 @@ class Product:
         path
             The file, as the provider wrote it.
         names
-            Layout variables to read; all that the file holds when None.
+            Layout variables to read; all in the file when None.
         window
-            Rows and columns of the product's grid to read, all when None. The fields then cover
-            the window, and what the file holds elsewhere is left alone.
+            Rows and columns of the product's grid to read, all when None. The fields cover the
+            window, and other parts of the file are not read.
 
         Returns
         -------
@@ -124,25 +124,24 @@ class Product:
         Raises
         ------
         GranuleError
-            If the file does not open, or its time is not the one its name states.
+            If the file does not open, or its time is not the one in its name.
         LayoutError
             If a required variable is missing, a shape or an axis is not the product's, or the
             file states another product.
         """
         with open_granule(path) as granule:
-            stored = held(granule, self.layout)
+            stored = present(granule, self.layout)
             absent = missing(self.layout, stored)
             if absent:
                 raise LayoutError(
-                    f"{path.name} is not laid out as {self.id}: it lacks {', '.join(absent)}. "
-                    f"A subset by a service, or a version that msm does not know yet; "
-                    f"fetch the whole granule of {self.id}."
+                    f"{path.name} does not have the layout of {self.id}: it has no "
+                    f"{', '.join(absent)}. It is a subset by a service, or a version that msm does "
+                    f"not know yet; fetch the complete granule of {self.id}."
                 )
             if contradicts(granule, self.layout):
                 raise LayoutError(
                     f"{path.name} states that it is {stated(granule, self.layout, 'product')}, "
-                    f"not {self.id}: fetch it again; if it comes back the same, the provider has "
-                    "to mend it."
+                    f"not {self.id}: fetch it again; if nothing changes, report it to the provider."
                 )
             time = stamp(granule, self.layout, path.name)
             place = placement(granule, self.layout, path.name)
@@ -158,25 +157,25 @@ class Product:
             named = self.layout.time_of(path.name)
             if named != time:
                 raise GranuleError(
-                    f"{path.name} holds {time:%Y-%m-%dT%H:%M}Z, not the time in its name: "
-                    "fetch it again; if it comes back the same, the provider has to mend it."
+                    f"{path.name} states {time:%Y-%m-%dT%H:%M}Z, not the time in its name: "
+                    "fetch it again; if nothing changes, report it to the provider."
                 )
         return Reading(self.layout, version, time, self.canonical(fields))
 
 
 @contextmanager
 def open_granule(path: Path) -> Iterator[h5py.File]:
-    """Open a granule, turning the library's errors into one sentence.
+    """Open a granule, and turn errors of the library into one sentence.
 
     Raises
     ------
     GranuleError
-        If the file is missing, or is neither NetCDF-4 nor HDF5.
+        If the file is missing, is neither NetCDF-4 nor HDF5, or cannot be read.
     """
     if _starts_with(path, b"GRIB"):
         raise GranuleError(
-            f"{path.name} is GRIB, which msm does not read: take the netCDF edition of the "
-            "product instead (for NLDAS, version 2.0)."
+            f"{path.name} is GRIB, which msm does not read: use the NetCDF edition of the product "
+            "instead (for NLDAS, version 2.0)."
         )
     try:
         file = h5py.File(path)
@@ -189,7 +188,7 @@ def open_granule(path: Path) -> Iterator[h5py.File]:
         yield file
     except (OSError, RuntimeError) as error:
         raise GranuleError(
-            f"{path} breaks while it is read ({hdf5.reason(error)}): remove it and fetch it again."
+            f"{path} cannot be read ({hdf5.reason(error)}): remove it and fetch it again."
         ) from error
     finally:
         file.close()
@@ -200,33 +199,33 @@ def _starts_with(path: Path, signature: bytes) -> bool:
         with path.open("rb") as file:
             return file.read(len(signature)) == signature
     except OSError:
-        return False  # what is wrong with it is told by who opens it
+        return False  # h5py reports why it does not open
 
 
-def held(granule: h5py.File, layout: Layout) -> dict[str, h5py.Dataset]:
-    """Find the variables of a layout that an open granule holds, by name."""
+def present(granule: h5py.File, layout: Layout) -> dict[str, h5py.Dataset]:
+    """Return the variables of a layout that an open granule has, by name."""
     found = {v.name: hdf5.variable(granule, v.path) for v in layout.variables}
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-def missing(layout: Layout, held: Mapping[str, h5py.Dataset]) -> list[str]:
-    """List the required variables of a layout that are not among those which a granule holds.
+def missing(layout: Layout, stored: Mapping[str, h5py.Dataset]) -> list[str]:
+    """List the paths of the required variables of a layout that a granule does not have.
 
-    A variable of another rank is another variable: half-orbits (1-D) and daily grids (2-D) of SMAP
-    share their names.
+    A variable of another rank does not count: half-orbits (1-D) and daily grids (2-D) of SMAP have
+    the same names.
     """
     return [
         v.path
         for v in layout.variables
-        if v.required and (v.name not in held or held[v.name].ndim != len(v.dims))
+        if v.required and (v.name not in stored or stored[v.name].ndim != len(v.dims))
     ]
 
 
 def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
-    """Find where on its product's grid an open granule's values stand.
+    """Find the position of an open granule's values on its product's grid.
 
-    A subset is accepted where its axes fall on centres of the grid, so that each of its values
-    has exactly one cell; the same check refuses a grid that has changed.
+    A subset is accepted where its axes are centres of the grid, so that each value has exactly one
+    cell. The same check refuses a changed grid.
 
     Raises
     ------
@@ -235,9 +234,9 @@ def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
     """
     grid = layout.grid
     if grid.row_index and grid.col_index:
-        most = grid.rows * grid.cols
+        max_size = grid.rows * grid.cols
         row, col = (
-            hdf5.numbers(hdf5.variable(granule, path), most)
+            hdf5.numbers(hdf5.variable(granule, path), max_size)
             for path in (grid.row_index, grid.col_index)
         )
         cells = None if row is None or col is None else listed(row, col, grid)
@@ -248,18 +247,18 @@ def placement(granule: h5py.File, layout: Layout, file: str) -> Placement:
             )
         return cells
     spans = []
-    for path, whole in zip(grid.axis_paths, grid.axes(), strict=True):
+    for path, centres in zip(grid.axis_paths, grid.axes(), strict=True):
         stored = hdf5.variable(granule, path) if path else None
         if stored is None and grid.kind != "latlon":
-            # Whole EASE-2 granules may have no axes: then the shape has to be the grid's.
-            spans.append(slice(0, whole.size))
+            # Complete EASE-2 granules may have no axes; their shape is checked instead.
+            spans.append(slice(0, centres.size))
             continue
-        axis = hdf5.numbers(stored, whole.size)
-        found = None if axis is None else span(axis, whole)
+        axis = hdf5.numbers(stored, centres.size)
+        found = None if axis is None else span(axis, centres)
         if found is None:
             raise LayoutError(
                 f"{file}: the axis {path!r} is not the one of {layout.id}: "
-                "the grid has changed; its layout file has to be brought up to date."
+                "the grid has changed; its layout file must be updated."
             )
         spans.append(found)
     return Block(*spans)
@@ -275,40 +274,40 @@ def _read_variable(
 ) -> NDArray[Any]:
     dims = variable.dims
     spatial = len(place.shape)
-    turned = dims[-2:] == ("lon", "lat")
-    order = -1 if turned else 1
+    transposed = dims[-2:] == ("lon", "lat")
+    order = -1 if transposed else 1
     shape = tuple(layout.times if name == "time" else 1 for name in dims[:-spatial])
     shape += place.shape[::order]
     if stored.shape != shape:
         raise LayoutError(
             f"{file}: {variable.path} has shape {stored.shape}, where {layout.id} has "
             f"{shape}: the grid has changed or this is a subset; "
-            f"fetch the whole granule of {layout.id}."
+            f"fetch the complete granule of {layout.id}."
         )
     differs = difference(stored, variable)
     if differs is not None:
         raise LayoutError(
             f"{file}: {variable.path} {differs[0]}, where {layout.id} has {differs[1]}: "
-            "its layout file has to be brought up to date."
+            "its layout file must be updated."
         )
     expected = np.dtype(variable.dtype)
     measured = expected.kind == "f"
     part: NDArray[Any] = stored[(..., *place.stored(window)[::order])]
     part = part.reshape((layout.times, *part.shape[-spatial:]))
     if measured:
-        # What overflows is infinite, and refused by who reads.
+        # An overflow gives infinity, which the reading process refuses.
         with np.errstate(over="ignore"):
             part = part.astype(np.float32, copy=False)
-            # In single precision, as it was made: a widened fill is not the layout's number.
+            # Compared in single precision: a fill that was widened differs from the layout's.
             empty = part == np.float32(variable.fill)
             if variable.scale != 1.0:
                 part *= np.float32(variable.scale)
         np.copyto(part, np.nan, where=empty)
-    if turned:
+    if transposed:
         part = part.swapaxes(-1, -2)
     if not measured:
         part = part.astype(expected, copy=False)
-    fields = place.laid_out(part, window, np.nan if measured else variable.fill)
+    fields = place.on_window(part, window, np.nan if measured else variable.fill)
     return fields if layout.times > 1 else fields[0]
 
 
@@ -318,16 +317,16 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
     Raises
     ------
     LayoutError
-        If it states none although its product does, or has not all its times.
+        If it states none although its product does, or does not have all its times.
     """
     if layout.stamp is None:
         return None
-    held = 1
+    count = 1
     try:
         if layout.stamp.variable:
             stored = hdf5.variable(granule, layout.stamp.variable)
-            # What is not there has no size: it is told below.
-            held = 0 if stored is None else stored.size
+            # A missing variable raises an AttributeError below.
+            count = 0 if stored is None else stored.size
             moments = _times(stored, layout.times)
         else:
             group, _, name = str(layout.stamp.attribute).partition("@")
@@ -339,28 +338,28 @@ def stamp(granule: h5py.File, layout: Layout, file: str) -> datetime | None:
         raise LayoutError(
             f"{file} states no time at {where}, where {layout.id} does: fetch it again."
         ) from error
-    # An attribute states one time, a variable each.
-    count = layout.times if layout.stamp.variable else 1
-    even = [first] + [first + n * layout.interval for n in range(1, count)]
-    if held != count or moments != even:
+    # An attribute states one time, a variable all.
+    expected = layout.times if layout.stamp.variable else 1
+    even = [first] + [first + n * layout.interval for n in range(1, expected)]
+    if count != expected or moments != even:
         raise LayoutError(
-            f"{file} holds {held} times from {first:%Y-%m-%dT%H:%M}Z on, where {layout.id} "
+            f"{file} has {count} times from {first:%Y-%m-%dT%H:%M}Z on, where {layout.id} "
             f"has {layout.times}, {layout.interval} apart: it is a subset by a service; fetch the "
-            "whole granule."
+            "complete granule."
         )
-    # Rounded to the second: names of granules carry no more.
+    # Rounded to the second, the resolution of granule names.
     offset = timedelta(seconds=layout.stamp.offset_seconds, microseconds=500_000)
     return (first + offset).replace(microsecond=0)
 
 
-def _times(variable: Any, most: int) -> list[datetime]:
-    """Return the first `most` times of a variable of one row, or of one number."""
+def _times(variable: Any, limit: int) -> list[datetime]:
+    """Return the first `limit` times of a scalar or one-dimensional variable."""
     if variable.ndim > 1 or variable.dtype.kind not in "fiu":
-        raise ValueError(f"{variable.name} is no row of numbers")
-    # A file of a few bytes may state a length that no memory holds.
-    numbers = variable[:most] if variable.ndim else variable[()]
-    # GLDAS has a blank before its units, and some providers write "julian" where they count in
-    # the common calendar: both calendars count days alike from 1901 to 2099.
+        raise ValueError(f"{variable.name} is not a row of numbers")
+    # A file of a few bytes may state a length that exceeds the memory.
+    numbers = variable[:limit] if variable.ndim else variable[()]
+    # GLDAS has a blank before its units. Some providers write "julian" for the standard calendar:
+    # both have the same days from 1901 to 2099.
     calendar = hdf5.attribute(variable, "calendar", "standard")
     units = hdf5.attribute(variable, "units").strip()
     moments = cftime.num2date(np.atleast_1d(numbers), units, calendar)
@@ -390,7 +389,7 @@ def stated(granule: h5py.File, layout: Layout, what: Literal["product", "version
 
 
 def contradicts(granule: h5py.File, layout: Layout) -> bool:
-    """Tell whether an open granule states that it is of another product."""
+    """Return whether an open granule states another product."""
     named = stated(granule, layout, "product")
     expected = next((a.value for a in layout.attributes if a.states == "product"), None)
     return named is not None and named != expected

@@ -1,4 +1,7 @@
-"""Processes that read granules: HDF5 is not thread-safe, and may crash or hang on a broken file."""
+"""Processes that read granules.
+
+HDF5 is not thread-safe, and may crash or hang on a damaged file.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +32,21 @@ from msm.products.product import GranuleError, Product, Reading
 from msm.products.registry import product
 
 LIMIT_SECONDS = 60.0
-"""Longest time that one granule may take; the largest need a few seconds."""
+"""Time limit for one granule; the largest take a few seconds."""
 
-SURPRISES = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
-"""What reading a file that is not what it says may raise beside the library's own errors."""
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""Errors besides the library's own that an inconsistent file may raise."""
 
 ALIGNMENT = 64
-"""Bytes: arrays of every type may begin at their multiples."""
+"""Alignment of arrays of every type, bytes."""
 
 KEPT_BYTES = 256 * 2**20
-"""Memory that a reading process keeps for its next granule."""
+"""Memory that a reading process keeps for its next granule, bytes."""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What to read of which granule."""
+    """A granule to read, and what of it."""
 
     short_name: str
     version: str
@@ -52,8 +55,8 @@ class _Request:
     window: GridWindow | None
 
 
-class _Place(NamedTuple):
-    """Where in a file a field lies, and how."""
+class _StoredField(NamedTuple):
+    """Position and format of a field in a file."""
 
     name: str
     shape: tuple[int, ...]
@@ -61,38 +64,38 @@ class _Place(NamedTuple):
     start: int
     """First byte."""
     order: Literal["C", "F"]
-    """`F` where columns follow each other: a turned granule is not turned in memory."""
+    """`F` (column-major) for a transposed granule, which is not copied."""
 
 
 @dataclass(frozen=True)
-class _Parcel:
+class _Transfer:
     """A reading on its way from one process to another."""
 
     reading: Reading
-    """Without its fields, if they are in a file."""
+    """Without its fields where they are in a file."""
     file: Path | None = None
-    """Where the fields are: through a pipe they would take five times as long."""
-    places: tuple[_Place, ...] = ()
+    """Path of the fields; through a pipe they would take five times as long."""
+    stored: tuple[_StoredField, ...] = ()
 
     def opened(self) -> Reading:
-        """Return the reading, its fields in the memory that the file is mapped to."""
+        """Return the reading with its fields in mapped memory, and remove the file."""
         if self.file is None:
             return self.reading
         with self.file.open("rb") as file:
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        # What is mapped stays until the last field is let go of.
+        # The mapping exists until the last field is freed.
         self.file.unlink()
         fields = {
             at.name: np.ndarray(at.shape, at.dtype, memory, at.start, order=at.order)
-            for at in self.places
+            for at in self.stored
         }
         return replace(self.reading, fields=fields)
 
 
-def _packed(reading: Reading, folder: Path) -> _Parcel:
+def _pack(reading: Reading, folder: Path) -> _Transfer:
     if not any(field.size for field in reading.fields.values()):
-        return _Parcel(reading)
-    places = []
+        return _Transfer(reading)
+    stored = []
     path = folder / uuid4().hex
     try:
         with path.open("xb") as file:
@@ -100,46 +103,46 @@ def _packed(reading: Reading, folder: Path) -> _Parcel:
                 start = file.seek(-file.tell() % ALIGNMENT, os.SEEK_CUR)
                 order: Literal["C", "F"] = "F" if field.flags.f_contiguous else "C"
                 file.write(np.asarray(field, order=order).ravel("K").data)
-                places.append(_Place(name, field.shape, field.dtype, start, order))
+                stored.append(_StoredField(name, field.shape, field.dtype, start, order))
     except OSError as error:
         path.unlink(missing_ok=True)
         raise MsmError(
-            f"What was read cannot be put into {folder} ({error.strerror}): make room there, or "
-            "set TMPDIR to another folder."
+            f"Fields could not be written to {folder} ({error.strerror}): free space there, or set "
+            "TMPDIR to another folder."
         ) from error
-    return _Parcel(replace(reading, fields={}), path, tuple(places))
+    return _Transfer(replace(reading, fields={}), path, tuple(stored))
 
 
-def _read(request: _Request, limit: float, folder: Path) -> _Parcel:
+def _read(request: _Request, limit: float, folder: Path) -> _Transfer:
     path = request.path
-    # The alarm's default is to end the process: it strikes in the midst of the library too, where
-    # no thread or handler of Python would get its turn.
+    # By default the alarm ends the process, even inside the library, where no thread or signal
+    # handler of Python runs.
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
         known = product(request.short_name, request.version)
         reading = known.read(path, request.names, request.window)
-    except SURPRISES as error:
+    except UNEXPECTED as error:
         raise GranuleError(
             f"{path.name} cannot be read ({type(error).__name__}: {error}): it is fetched again; "
-            "if it comes back the same, the provider has to mend it."
+            "if nothing changes, report it to the provider."
         ) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     for name, field in reading.fields.items():
         if field.dtype.kind == "f" and np.isinf(field).any():
             raise GranuleError(
-                f"{path.name} holds infinite values of {name}: it is fetched again; if it comes "
-                "back the same, the provider has to mend it."
+                f"{path.name} has infinite values of {name}: it is fetched again; if nothing "
+                "changes, report it to the provider."
             )
-    return _packed(reading, folder)
+    return _pack(reading, folder)
 
 
 def _begin(folder: Path) -> None:
-    """Let a reading process keep its memory, and end when the run that it reads for is killed."""
+    """Let a reading process keep its memory, and end when its parent is killed."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with suppress(OSError):  # another process made it, or it is told with the first reading
+    with suppress(OSError):  # it exists already, or the first reading reports the error
         folder.mkdir(mode=0o700)
-    # To give memory back after each field and to take it anew costs a fifth of the time.
+    # Freeing and allocating memory for each field takes a fifth of the time.
     malloc.keep(KEPT_BYTES)
     parent = multiprocessing.parent_process()
 
@@ -159,38 +162,38 @@ class Pending:
     _readers: Readers
     _request: _Request
     _pool: ProcessPoolExecutor
-    _future: Future[_Parcel] | None
+    _future: Future[_Transfer] | None
 
     def result(self) -> Reading:
-        """Wait for the reading, once: what it takes up on disk is freed.
+        """Wait for the reading, once, and free its disk space.
 
         Raises
         ------
         GranuleError
-            If it cannot be read, or takes its process down.
+            If it cannot be read, or ends its process.
         """
         try:
             if self._future is not None:
                 return self._future.result().opened()
         except BrokenProcessPool:
             pass
-        # Some granule took its process down, and with it the others' answers: this one is read
-        # alone, which tells whether it was the one.
-        return self._readers._alone(self._pool, self._request)
+        # A granule ended its process and lost the readings of the others. This one is read alone,
+        # which shows whether it was the cause.
+        return self._readers._read_alone(self._pool, self._request)
 
 
 class Readers:
-    """A pool of reading processes, used as a context manager and shared by a whole run."""
+    """A pool of reading processes, a context manager, for all granules of a run."""
 
     def __init__(self, processes: int, limit: float = LIMIT_SECONDS) -> None:
         self._processes, self._limit = processes, limit
-        # The processes make and remove it: a run that is killed before they begin leaves nothing.
+        # The processes create and remove it: a run that is killed before they start leaves nothing.
         self._folder = Path(tempfile.gettempdir()) / f"msm-readers-{uuid4().hex}"
         self._start()
 
     def _start(self) -> None:
-        # Spawned, not forked: a fork would copy the locks of the parent's threads. The processes
-        # start with the first granule.
+        # Spawned, because a fork would copy the locks of the parent's threads. The processes start
+        # with the first granule.
         self._pool = ProcessPoolExecutor(
             self._processes,
             multiprocessing.get_context("spawn"),
@@ -233,23 +236,23 @@ class Readers:
         granules: Iterable[tuple[Path, Iterable[str] | None]],
         window: GridWindow | None = None,
     ) -> Iterator[Reading]:
-        """Read granules in their order, only as far ahead as keeps the processes at work.
+        """Read granules in order, only as far ahead as keeps the processes busy.
 
-        What waits to be used stays small, however many and large the granules are.
+        The memory for readings that wait does not grow with the number of granules.
 
         Parameters
         ----------
         product
-            What they are granules of.
+            Product of the granules.
         granules
-            Path of each, and the layout variables to read of it, as in `Product.read`.
+            Path of each and its layout variables to read, as in `Product.read`.
         window
             As in `Product.read`.
 
         Raises
         ------
         GranuleError
-            If a granule cannot be read; those before it have been given.
+            If a granule cannot be read; those before it have been yielded.
         """
         ahead: deque[Pending] = deque()
         for path, names in granules:
@@ -260,26 +263,26 @@ class Readers:
             yield ahead.popleft().result()
 
     def problems(self, product: Product, paths: Sequence[Path]) -> dict[Path, str]:
-        """Open each granule, checking its layout, axes and time without reading its fields.
+        """Check the layout, axes and time of granules without reading their fields.
 
         Returns
         -------
         dict
-            The sentence for each granule that is not good.
+            Message for each invalid granule.
         """
-        checked = {path: self.submit(product, path, ()) for path in paths}
+        pending = {path: self.submit(product, path, ()) for path in paths}
         found = {}
-        for path, pending in checked.items():
+        for path, granule in pending.items():
             try:
-                pending.result()
+                granule.result()
             except GranuleError as error:
                 found[path] = str(error)
         return found
 
-    def _send(self, request: _Request) -> Future[_Parcel]:
+    def _send(self, request: _Request) -> Future[_Transfer]:
         return self._pool.submit(_read, request, self._limit, self._folder)
 
-    def _alone(self, broken: ProcessPoolExecutor, request: _Request) -> Reading:
+    def _read_alone(self, broken: ProcessPoolExecutor, request: _Request) -> Reading:
         if self._pool is broken:
             self._start()
         try:
@@ -287,7 +290,7 @@ class Readers:
         except BrokenProcessPool:
             self._start()
             raise GranuleError(
-                f"{request.path.name} takes down the process that reads it (a crash of the HDF5 "
-                f"library, or no end within {self._limit:.0f} s): it is fetched again; if it comes "
-                "back the same, the provider has to mend it."
+                f"{request.path.name} ends the process that reads it (a crash of the HDF5 library, "
+                f"or more than {self._limit:.0f} s): it is fetched again; if nothing changes, "
+                "report it to the provider."
             ) from None

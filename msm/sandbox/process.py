@@ -1,4 +1,4 @@
-"""Running the sandbox beside this process, and telling it what to do."""
+"""Running the sandbox in a separate process, and controlling it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox, as its clients see it."""
+    """A running sandbox, for its clients."""
 
     url: str
     """Root address, `https://HOST:PORT`."""
     ca_file: Path
-    """Certificate of the throw-away authority that signed the server's."""
+    """Certificate of the temporary authority that signed the server's."""
     token: str = field(repr=False)
-    """Earthdata Login token that is accepted; so are user `sandbox`, password `sandbox`."""
+    """Accepted Earthdata Login token; user `sandbox` with password `sandbox` is accepted, too."""
 
     @property
     def cmr_url(self) -> str:
@@ -49,7 +49,7 @@ class Sandbox:
         return f"{self.url}/data/"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that point a client here."""
+        """Return the environment variables that point a client to the sandbox."""
         return {
             "MSM_CMR_URL": self.cmr_url,
             "MSM_EDL_HOST": self.edl_host,
@@ -58,20 +58,20 @@ class Sandbox:
         }
 
     def withhold(self, name: str) -> None:
-        """Let a granule be missing."""
-        self._order("withhold", name=name)
+        """Make a granule unavailable."""
+        self._send("withhold", name=name)
 
     def restore(self, name: str) -> None:
-        """Let a withheld granule arrive."""
-        self._order("restore", name=name)
+        """Make a withheld granule available again."""
+        self._send("restore", name=name)
 
     def duplicate(self, name: str) -> None:
-        """Let the catalogue list a granule twice, under two concept ids."""
-        self._order("duplicate", name=name)
+        """Make the catalogue list a granule twice, under two concept ids."""
+        self._send("duplicate", name=name)
 
     def alter(self, name: str, alteration: Alteration) -> str:
-        """Put an altered granule in the place of a right one; return its name."""
-        return str(self._order("alter", name=name, alteration=alteration)["name"])
+        """Replace a granule by an altered one; return its name."""
+        return str(self._send("alter", name=name, alteration=alteration)["name"])
 
     def revise(self, name: str, *, changed: bool = True, produced: datetime | None = None) -> str:
         """Publish a granule again.
@@ -81,9 +81,9 @@ class Sandbox:
         name
             File name of the granule.
         changed
-            Whether it holds new values (one percent more rain or soil moisture, or of the first
-            variable where it has neither). A SMAP granule then gets a new name beside the old one,
-            all others keep their name. If False only the record's revision rises.
+            Whether it has new values: one percent more rain or soil moisture, or of the first
+            variable if it has neither. A SMAP granule is then listed under a new name next to the
+            old one; all others keep their name. If False, only the record's revision rises.
         produced
             Production time, by default a day after the last.
 
@@ -93,26 +93,26 @@ class Sandbox:
             File name of the new production.
         """
         when = produced.isoformat() if produced else None
-        return str(self._order("revise", name=name, changed=changed, produced=when)["name"])
+        return str(self._send("revise", name=name, changed=changed, produced=when)["name"])
 
     def set_clock(self, now: datetime) -> None:
-        """Let it be a moment: granules that their provider produces later are not there yet.
+        """Set the present time: granules that are produced later are not available yet.
 
-        A granule is produced as long after its own time as its product's latency says.
+        A granule is produced its product's latency after its own time.
         """
-        self._order("clock", now=now.isoformat())
+        self._send("clock", now=now.isoformat())
 
     def fault(self, fault: Fault) -> None:
-        """Let requests misbehave from now on."""
-        self._order("fault", **fault.model_dump())
+        """Make matching requests fail from now on."""
+        self._send("fault", **fault.model_dump())
 
-    def mend(self) -> None:
-        """Let requests behave again; revised and withheld granules stay as they are."""
-        self._order("mend")
+    def clear_faults(self) -> None:
+        """Remove all faults; revised and withheld granules stay as they are."""
+        self._send("clear_faults")
 
     def reset(self) -> None:
-        """Take back faults, revisions, withheld granules and the clock; forget the requests."""
-        self._order("reset")
+        """Remove faults, revisions, withheld granules and the clock; clear the log of requests."""
+        self._send("reset")
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the requests since the start or the last reset: method, path, status, range."""
@@ -121,9 +121,9 @@ class Sandbox:
         log: list[dict[str, Any]] = answer.json()
         return log
 
-    def _order(self, order: str, **given: object) -> dict[str, Any]:
+    def _send(self, order: str, **arguments: object) -> dict[str, Any]:
         answer = requests.post(
-            f"{self.url}/sandbox/{order}", json=given, verify=str(self.ca_file), timeout=60
+            f"{self.url}/sandbox/{order}", json=arguments, verify=str(self.ca_file), timeout=60
         )
         result: dict[str, Any] = answer.json()
         if not answer.ok:
@@ -133,21 +133,21 @@ class Sandbox:
 
 @contextmanager
 def start(root: Path, weather: str = "synthetic") -> Iterator[Sandbox]:
-    """Run the sandbox as a process of its own on a free loopback port.
+    """Run the sandbox as a separate process on a free loopback port.
 
-    It ends with the context, and with this process however that ends.
+    It ends with the context, and with this process even if that is killed.
 
     Parameters
     ----------
     root
         Folder for certificate, granules and the server's log.
     weather
-        Source of the fields, as `load_weather` takes it.
+        Source of the fields, see `load_weather`.
 
     Yields
     ------
     Sandbox
-        Where it is and how it is told to misbehave.
+        Its address and controls.
 
     Raises
     ------
@@ -165,15 +165,15 @@ def start(root: Path, weather: str = "synthetic") -> Iterator[Sandbox]:
         if not line:
             server.wait(STOP_SECONDS)
             log.seek(0)
-            told = log.read().strip().splitlines() or ["it said nothing"]
-            raise MsmError(f"The sandbox did not start: {told[-1]}")
+            lines = log.read().strip().splitlines() or ["it printed nothing"]
+            raise MsmError(f"The sandbox did not start: {lines[-1]}")
         ready = json.loads(line)
         yield Sandbox(ready["url"], Path(ready["ca_file"]), ready["token"])
 
 
 @contextmanager
 def _running(command: Sequence[str], log: Any) -> Iterator[subprocess.Popen[str]]:
-    # One thread in each of its processes: they share the cores with the client.
+    # One thread in each of its processes, which share the cores with the client.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen(  # noqa: S603 - our own module
         command,
@@ -189,7 +189,7 @@ def _running(command: Sequence[str], log: Any) -> Iterator[subprocess.Popen[str]
         for pipe in (server.stdin, server.stdout):
             if pipe:
                 pipe.close()
-        # A child of this process may still hold the pipe open.
+        # A child of this process may still hold the pipe open, so that the server does not stop.
         server.terminate()
         try:
             server.wait(STOP_SECONDS)

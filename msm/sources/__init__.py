@@ -1,1 +1,1 @@
-"""Where granules come from: Earthdata or a mirror, and which of them a day takes."""
+"""Sources of granules, Earthdata or a local mirror, and the choice among them."""

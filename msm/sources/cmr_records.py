@@ -1,7 +1,7 @@
-"""Records of Earthdata's catalogue (UMM-G 1.6), as far as msm reads them.
+"""The parts of granule records (UMM-G 1.6) of Earthdata's catalogue (CMR) that msm reads.
 
-A record comes from the network: what is not as the format says makes it unreadable, and a file name
-becomes a path only where it has its product's own form.
+Records come from the network: one that violates the format is unreadable, and a file name becomes
+a path only where it has the form of its product.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from msm.sources.granule import Granule
 log = logging.getLogger(__name__)
 
 ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA256": "sha256", "SHA-512": "sha512"}
-"""Checksum algorithms of UMM-G as hashlib names them; others are not checked."""
+"""Checksum algorithms of UMM-G and their names in hashlib; others are not checked."""
 
 
 class RecordError(MsmError):
@@ -30,7 +30,7 @@ class RecordError(MsmError):
 
 
 class _Part(BaseModel):
-    # A record holds far more than msm reads, and may hold more tomorrow.
+    # A record has many more fields than msm reads, and new ones may be added.
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
@@ -73,14 +73,14 @@ class _Record(_Part):
 
 
 def offered(product: Product, records: Sequence[Any]) -> list[Granule]:
-    """Turn the records of a search into granules, each file name once, the newest record of it.
+    """Convert the records of a search to granules, by the newest record of each file name.
 
     A record that cannot be read, or that names no file of the product, is left out and logged.
 
     Raises
     ------
     RecordError
-        If there are records and none of them can be read: then the catalogue has changed.
+        If there are records and none can be read, as after a change of the catalogue.
     """
     granules: dict[str, Granule] = {}
     unreadable = []
@@ -97,19 +97,19 @@ def offered(product: Product, records: Sequence[Any]) -> list[Granule]:
                 granules[granule.name] = granule
     if unreadable and len(unreadable) == len(records):
         raise RecordError(
-            f"None of the {len(records)} records of {product.id} can be read, the first because: "
+            f"None of the {len(records)} records of {product.id} can be read. The first: "
             f"{unreadable[0]}"
         )
     return list(granules.values())
 
 
 def granule_of(product: Product, record: Any) -> Granule | None:
-    """Turn a record into a granule; None where it names no file of this product.
+    """Convert a record to a granule; None where it names no file of the product.
 
     Raises
     ------
     RecordError
-        If it is not laid out as UMM-G says, or holds what cannot be.
+        If it violates UMM-G or contains an impossible value.
     """
     layout = product.layout
     try:
@@ -117,18 +117,20 @@ def granule_of(product: Product, record: Any) -> Granule | None:
     except (TypeError, ValueError) as error:
         raise RecordError(
             f"The catalogue's record of {_label(record)} for {product.id} cannot be read "
-            f"({_first(error)}): it is left out; tell the provider if it stays so."
+            f"({_first(error)}): it is left out; if nothing changes, report it to the provider."
         ) from None
-    # The part after the last slash is what earthaccess takes for the file's name.
+    # earthaccess names the file by the part after the last slash.
     links = {
         link.url.rpartition("/")[2]: link.url
         for link in reversed(read.umm.links)
-        if link.type == "GET DATA" and _leads_somewhere(link.url)
+        if link.type == "GET DATA" and _is_usable(link.url)
     }
     name = next((name for name in reversed(links) if layout.matches(name)), None)
     if name is None:
         log.warning(
-            "Earthdata offers %s for %s: not a file of it", read.meta.native_id[:200], product.id
+            "Earthdata offers %s for %s, which is not one of its files",
+            read.meta.native_id[:200],
+            product.id,
         )
         return None
     archived = read.umm.data.archived
@@ -140,8 +142,8 @@ def granule_of(product: Product, record: Any) -> Granule | None:
         produced = _time(read.umm.data.produced)
     except (ValueError, OverflowError) as error:
         raise RecordError(
-            f"The catalogue's record of {name} for {product.id} holds no time that can be "
-            f"({error}): it is left out; tell the provider if it stays so."
+            f"The catalogue's record of {name} for {product.id} has an impossible time ({error}): "
+            "it is left out; if nothing changes, report it to the provider."
         ) from None
     release, counter = layout.production_of(name)
     return Granule(
@@ -159,8 +161,8 @@ def granule_of(product: Product, record: Any) -> Granule | None:
     )
 
 
-def _leads_somewhere(url: str) -> bool:
-    """Tell whether a link can be asked for; without https the token would go in the clear."""
+def _is_usable(url: str) -> bool:
+    """Return whether a link is a valid https URL; http would send the token unencrypted."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
@@ -169,7 +171,7 @@ def _leads_somewhere(url: str) -> bool:
 
 
 def _request(meta: _Meta, link: str) -> DataGranule:
-    """Return what earthaccess needs to download one file, and nothing else of the record."""
+    """Return the parts of a record that earthaccess needs to download one file."""
     return DataGranule(
         {
             "meta": {"concept-id": meta.concept_id, "provider-id": meta.provider},
@@ -189,7 +191,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _label(record: Any) -> str:
-    """Name a record that cannot be read, as well as it can be named."""
+    """Return the name of an unreadable record, where it has one."""
     try:
         return str(record["meta"]["native-id"])[:200]
     except (TypeError, LookupError):

@@ -1,4 +1,4 @@
-"""Granules as a source offers them and as files on disk, and the choice between productions."""
+"""Granules that a source offers, granules on disk, and the choice between productions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Granule:
     time: datetime | None
     """UTC time in the name; None for a static product."""
     size: int | None = None
-    """Bytes, where the source states them."""
+    """Bytes; None where the source does not state them."""
     checksum: tuple[str, str] | None = None
     """Algorithm as hashlib names it, and hexadecimal value."""
     production: datetime | None = None
-    """When the provider made it."""
+    """Time of production by the provider, UTC."""
     release: str = ""
     counter: str = ""
     revision: int = 1
@@ -42,12 +42,12 @@ class Granule:
 
     @property
     def rank(self) -> tuple[float, str, str, int]:
-        """Order of productions of one observation: the greatest is the newest."""
+        """Sort key of the productions of one observation; the newest has the largest."""
         produced = self.production.timestamp() if self.production else 0.0
         return produced, self.release, self.counter, self.revision
 
     def superseded(self) -> InputGranule:
-        """Return its record as one that a newer production replaced."""
+        """Return the lineage record of a production that a newer one replaced."""
         return InputGranule(
             product=self.product,
             version=self.version,
@@ -61,9 +61,9 @@ class Granule:
         )
 
     def is_same(self, used: InputGranule) -> bool:
-        """Return whether it is the granule that was read.
+        """Return whether it is the granule that was read, by size and checksum.
 
-        Size and checksum decide; a revision of its metadata alone does not count.
+        A revision of its metadata alone does not count.
         """
         if self.name != used.granule or self.size not in (None, used.size):
             return False
@@ -73,7 +73,7 @@ class Granule:
 
 @dataclass(frozen=True)
 class GranuleFile:
-    """A granule on disk that passed every check."""
+    """A granule on disk that has passed all checks."""
 
     granule: Granule
     path: Path
@@ -81,7 +81,7 @@ class GranuleFile:
     sha256: str
 
     def used(self, role: Role) -> InputGranule:
-        """Return its record as a granule that was read."""
+        """Return the lineage record of a granule that was read."""
         return InputGranule(
             product=self.granule.product,
             version=self.granule.version,
@@ -97,21 +97,21 @@ class GranuleFile:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of fetching: the good files, and the reason for each that is not."""
+    """The valid files of a download, and why the others were refused."""
 
     files: tuple[GranuleFile, ...]
     refused: dict[str, str]
-    """Sentence by granule name."""
+    """Message by granule name."""
 
 
 class Source(Protocol):
-    """Where granules come from."""
+    """A catalogue of granules and the access to their files."""
 
     def search(self, product: Product, start: datetime, end: datetime) -> list[Granule]:
         """List the granules of a product with `start` <= time <= `end`; all of a static one."""
 
     def fetch(self, product: Product, granules: Sequence[Granule]) -> Fetched:
-        """Bring granules to disk and check them."""
+        """Download granules to disk and check them."""
 
 
 def newest(granules: Iterable[Granule]) -> tuple[list[Granule], list[Granule]]:
@@ -120,7 +120,7 @@ def newest(granules: Iterable[Granule]) -> tuple[list[Granule], list[Granule]]:
     Returns
     -------
     chosen, superseded
-        Both in order of time and name; the losers go into the lineage.
+        Both in order of time and rank; the superseded ones enter the lineage.
     """
     ordered = sorted(granules, key=lambda g: (g.time.timestamp() if g.time else 0.0, g.rank))
     chosen = {granule.time: granule for granule in ordered}
@@ -129,30 +129,31 @@ def newest(granules: Iterable[Granule]) -> tuple[list[Granule], list[Granule]]:
 
 
 def verify(path: Path, granule: Granule) -> str:
-    """Check a file's bytes against what its source states.
+    """Compare a file with the size and checksum that its source states.
 
     Returns
     -------
     str
-        The file's SHA-256.
+        SHA-256 (hex) of the file.
 
     Raises
     ------
     GranuleError
-        If it is a web page, not HDF5 at all, too short, or its checksum is another.
+        If it is a web page or not HDF5, or has another size or checksum.
     """
     content = path.read_bytes()
     if not content.startswith(HDF5_SIGNATURE):
+        # earthaccess#307: the sign-in page of Earthdata Login is stored with status 200.
         if content[:512].lstrip().lower().startswith((b"<!doctype", b"<html")):
             raise GranuleError(
-                f"{granule.name} came as a web page, not as data: log in to Earthdata with a "
-                f"browser and authorise the application that serves {granule.product}."
+                f"{granule.name} is a web page, not data: log in to Earthdata with a browser and "
+                f"authorise the application that serves {granule.product}."
             )
         raise GranuleError(f"{granule.name} is not a NetCDF-4/HDF5 file: it is fetched again.")
     if granule.size is not None and len(content) != granule.size:
         raise GranuleError(
             f"{granule.name} has {len(content)} bytes where its record states {granule.size}: "
-            "the transfer was cut off; it is fetched again."
+            "the transfer was incomplete; it is fetched again."
         )
     sha256 = hashlib.sha256(content).hexdigest()
     if granule.checksum is not None:
@@ -161,6 +162,6 @@ def verify(path: Path, granule: Granule) -> str:
         if found != stated.lower():
             raise GranuleError(
                 f"{granule.name} does not have the {algorithm} checksum that its record states: "
-                "it is fetched again; if that persists, tell the provider."
+                "it is fetched again; if nothing changes, report it to the provider."
             )
     return sha256

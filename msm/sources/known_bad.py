@@ -1,4 +1,4 @@
-"""Granules that are offered and known to be bad: the periods of `known_bad.toml`."""
+"""Granules that their provider offers although they are bad: the periods of `known_bad.toml`."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ log = logging.getLogger(__name__)
 
 
 class Period(FrozenModel):
-    """Days on which a product's granules are not to be used."""
+    """Days on which a product's granules must not be used."""
 
     products: tuple[str, ...]
     """Ids, short name and version."""
     first: date
     last: date
     produced_before: AwareDatetime | None = None
-    """Only productions before this are meant; one that states no time is."""
+    """Only productions before this time are bad; one without a production time is bad too."""
     reason: str
     source: str
 
-    def holds(self, product_id: str, day: date, production: datetime | None) -> bool:
-        """Tell whether a production of a product's granule of a day is meant."""
+    def applies_to(self, product_id: str, day: date, production: datetime | None) -> bool:
+        """Return whether the period applies to a production of a product's granule of a day."""
         if product_id not in self.products or not self.first <= day <= self.last:
             return False
-        mended = self.produced_before and production and production >= self.produced_before
-        return not mended
+        repaired = self.produced_before and production and production >= self.produced_before
+        return not repaired
 
 
 class KnownBad(FrozenModel):
@@ -51,7 +51,7 @@ def load_known_bad() -> KnownBad:
     return KnownBad.model_validate(tomllib.loads(text))
 
 
-def sound(product: Product, granules: Iterable[Granule]) -> list[Granule]:
+def drop_known_bad(product: Product, granules: Iterable[Granule]) -> list[Granule]:
     """Leave out granules that are known to be bad, and log each with the reason."""
     kept = []
     for granule in granules:
@@ -64,11 +64,11 @@ def sound(product: Product, granules: Iterable[Granule]) -> list[Granule]:
 
 
 def known_fault(product: Product, granule: Granule) -> str | None:
-    """Return why a granule is known to be bad, None where it is not."""
+    """Return why a granule is known to be bad; None where it is not."""
     if granule.time is None:
         return None
     day = granule.time.date()
     for period in load_known_bad().periods:
-        if period.holds(product.id, day, granule.production):
+        if period.applies_to(product.id, day, granule.production):
             return period.reason
     return None

@@ -1,4 +1,4 @@
-"""A local folder of granules in place of Earthdata, for a site without a network."""
+"""A local folder of granules instead of Earthdata, for a site without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msm.sources.granule import Fetched, Granule, GranuleFile, verify
 
 
 class Mirror:
-    """Granules under one folder, however they are sorted into sub-folders."""
+    """Granules in a folder and its subfolders."""
 
     def __init__(self, folder: Path, readers: Readers) -> None:
         if not folder.is_dir():
@@ -46,7 +46,7 @@ class Mirror:
         return found
 
     def fetch(self, product: Product, granules: Sequence[Granule]) -> Fetched:
-        """Check the files where they lie; nothing is copied."""
+        """Check the files in place; nothing is copied."""
         refused = {}
         hashes = {}
         for granule in granules:

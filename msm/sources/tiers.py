@@ -1,4 +1,4 @@
-"""Which product gives which forcing variable of a day: the order of `tiers.toml`, applied."""
+"""Sources of a day's forcing, by the order of preference in `tiers.toml`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from msm.products.registry import product as known_product
 
 
 class Box(NamedTuple):
-    """Part of the world, degrees."""
+    """A region, degrees."""
 
     south: float
     north: float
     west: float
     east: float
 
-    def holds(self, domain: Domain) -> NDArray[np.bool_]:
-        """Tell which cells have their centre inside, shape (n_cell,)."""
+    def contains(self, domain: Domain) -> NDArray[np.bool_]:
+        """Return which cells have their centre inside, shape (n_cell,)."""
         return (
             (domain.lat >= self.south)
             & (domain.lat <= self.north)
@@ -38,18 +38,18 @@ class Box(NamedTuple):
 
 
 class Tier(FrozenModel):
-    """What one product is good for as a source of forcing."""
+    """One product as a source of forcing."""
 
     product: str
     version: str
     inside: Box | None = None
-    """The product serves only domains that lie in this box."""
+    """Region that a domain must lie in for the product to serve it."""
     cells: Box | None = None
-    """The product serves only the cells in this box."""
+    """Region of the cells that the product serves."""
     first: date
-    """First whole UTC day of the version."""
+    """First complete UTC day of the version."""
     last: date | None = None
-    """Last whole UTC day, of a version that has ended."""
+    """Last complete UTC day of a version that has ended."""
     good_for: str
 
     @property
@@ -58,16 +58,16 @@ class Tier(FrozenModel):
         return known_product(self.product, self.version)
 
     def serves(self, domain: Domain) -> bool:
-        """Tell whether a domain may be made from this product."""
-        return self.inside is None or bool(self.inside.holds(domain).all())
+        """Return whether the product serves a domain."""
+        return self.inside is None or bool(self.inside.contains(domain).all())
 
     def covers(self, day: date) -> bool:
-        """Tell whether the version has a day, once it has come."""
+        """Return whether a day lies in the period of the version."""
         return self.first <= day and (self.last is None or day <= self.last)
 
     def reaches(self, domain: Domain) -> NDArray[np.bool_]:
-        """Tell which cells the product has values for, shape (n_cell,)."""
-        return np.ones(domain.n_cell, bool) if self.cells is None else self.cells.holds(domain)
+        """Return which cells the product has values for, shape (n_cell,)."""
+        return np.ones(domain.n_cell, bool) if self.cells is None else self.cells.contains(domain)
 
 
 class Tiers(FrozenModel):
@@ -84,9 +84,8 @@ class Tiers(FrozenModel):
         return [tier for key in ordered if (tier := self.products[key]).serves(domain)]
 
     def gives(self, tier: Tier, variable: str) -> str:
-        """Name the product's field that is taken for a variable: itself, or its stand-in."""
-        known = tier.source.forcing
-        return variable if variable in known else self.stand_in[variable]
+        """Return the product's field that is used for a variable: itself, or its stand-in."""
+        return variable if variable in tier.source.forcing else self.stand_in[variable]
 
 
 @lru_cache(maxsize=1)
@@ -98,7 +97,7 @@ def load_tiers() -> Tiers:
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """What one product gives to one variable of a day."""
+    """The part of one variable of a day that one product supplies."""
 
     variable: str
     """Canonical name."""
@@ -106,18 +105,18 @@ class Share:
     """The product's field: the variable itself, or its stand-in."""
     product: Product
     cells: NDArray[np.bool_]
-    """Cells that take it, shape (n_cell,)."""
+    """Cells that use it, shape (n_cell,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Where a day's forcing comes from."""
+    """The sources of a day's forcing."""
 
     shares: tuple[Share, ...]
     lower_tier: NDArray[np.bool_]
-    """Cells with a required variable from a stand-in, or not from the best product."""
+    """Cells with a required variable from a stand-in or not from the best product."""
     awaited: tuple[str, ...]
-    """Better products that are not complete for the day, by id."""
+    """Preferred products that are incomplete for the day, by id."""
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -126,7 +125,7 @@ class Choice:
 
 
 class NoSourceError(LookupError):
-    """Cells are left without a source of a required variable."""
+    """Some cells have no source of a required variable."""
 
     def __init__(self, variable: str, tried: Iterable[Product]) -> None:
         super().__init__(variable)
@@ -143,8 +142,8 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
     day
         UTC day.
     complete
-        Tells whether a product is whole for the day; asked in the order of preference, and only
-        of products that are needed.
+        Returns whether a product is complete for the day. It is called in order of preference, and
+        only for products that are needed.
 
     Raises
     ------
@@ -158,14 +157,14 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
     for variable in tiers.required:
         left = np.ones(domain.n_cell, bool)
         waiting = np.zeros(domain.n_cell, bool)
-        lacking = []
+        incomplete = []
         for tier in tiers.of(variable, domain):
             cells = left & tier.reaches(domain)
             if not tier.covers(day) or not cells.any():
                 continue
             product = tier.source
             if not complete(product):
-                lacking.append(product)
+                incomplete.append(product)
                 waiting |= cells
                 continue
             field = tiers.gives(tier, variable)
@@ -175,8 +174,8 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
             if not left.any():
                 break
         if left.any():
-            raise NoSourceError(variable, lacking)
-        awaited += [product.id for product in lacking if product.id not in awaited]
+            raise NoSourceError(variable, incomplete)
+        awaited += [product.id for product in incomplete if product.id not in awaited]
     used = {share.product.id for share in shares}
     for variable in tiers.optional:
         for tier in tiers.of(variable, domain):
@@ -188,7 +187,7 @@ def choose(domain: Domain, day: date, complete: Callable[[Product], bool]) -> Ch
 
 
 def best_sources(domain: Domain) -> tuple[Product, ...]:
-    """List the first living product of each required variable, each once."""
+    """List the most preferred current product of each required variable, each once."""
     tiers = load_tiers()
     firsts = (
         next(tier for tier in tiers.of(variable, domain) if tier.last is None)
@@ -198,7 +197,7 @@ def best_sources(domain: Domain) -> tuple[Product, ...]:
 
 
 def sources(domain: Domain) -> tuple[Product, ...]:
-    """List every living product that may serve a domain, each once."""
+    """List the current products that serve a domain, each once."""
     return tuple(
         tier.source
         for tier in load_tiers().products.values()
@@ -217,7 +216,7 @@ def due_moment(domain: Domain, day: date) -> datetime:
 
 
 def _due_after(domain: Domain) -> timedelta:
-    """Return the time from the beginning of a day until its best sources are due."""
+    """Return the time from the start of a day until its best sources are due."""
     return timedelta(
         days=1 + max(product.layout.latency.due_days for product in best_sources(domain))
     )

@@ -94,7 +94,7 @@ def test_a_withheld_map_is_published_and_does_not_become_the_latest(
     assert record.path.is_file()
     assert record.verdict == "withheld"
     assert latest() == "2016-04-02"
-    better = store.assess(tmp_path, BOX, assessment(DAYS[2]))
+    (better,) = store.assess(tmp_path, BOX, [assessment(DAYS[2])])
     assert better.verdict == "good"
     assert better.sha256 == record.sha256
     assert latest() == "2016-04-03"
@@ -123,4 +123,4 @@ def test_a_damaged_assessment_and_a_day_that_is_not_there(make_map: MapMaker, tm
     with pytest.raises(MsmError, match="is damaged: remove it"):
         read_assessment(record.path)
     with pytest.raises(MsmError, match="2016-04-03 is not published"):
-        store.assess(tmp_path, BOX, assessment(DAYS[2]))
+        store.assess(tmp_path, BOX, [assessment(DAYS[2])])

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from msm.archive import sidecars, store
-from msm.archive.sidecars import Record, append_change, is_listed, read_record
+from msm.archive.sidecars import PublishedDay, append_change, is_listed, read_published
 from msm.errors import MsmError
 
 
-def record(archive: Path, day: date) -> Record:
+def record(archive: Path, day: date) -> PublishedDay:
     path = archive / f"{day:%Y}/{day:%m}/{day}.nc"
-    return Record(
+    return PublishedDay(
         day=day,
         path=path,
         item=path.with_suffix(".json"),
@@ -114,4 +114,4 @@ def test_a_publication_does_not_look_through_the_archive(tmp_path, make_map):
 def test_what_is_no_item_is_said(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(MsmError, match="is not a STAC item of msm"):
-        read_record(tmp_path / "a.json")
+        read_published(tmp_path / "a.json")

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import multiprocessing
 import os
@@ -5,6 +6,7 @@ import re
 import resource
 import shutil
 import signal
+from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from msm.archive import netcdf, quicklook, store
+from msm.archive.assessment import Assessment
+from msm.archive.canary import SIGNATURE
 from msm.archive.naming import domain_label, map_path
-from msm.archive.validate import sha256_of_file, validate
+from msm.archive.validate import CHECKSUMS, sha256_of_file, validate
 from msm.errors import MsmError
+from tests.archive.conftest import BOX
 
 DAY = date(2016, 4, 1)
 STEPS = 40
@@ -47,7 +52,7 @@ def assert_sound(archive: Path, domain: str) -> None:
         assert record.sha256 == sha256_of_file(path)
         assert record.picture_sha256 == sha256_of_file(record.picture)
         assert quicklook.drawn_from(record.picture) == record.sha256
-        assert record.fingerprint == store.fingerprint_of(archive, domain, day)
+        assert record.fingerprint == netcdf.read_header(path).lineage.fingerprint
         assert [c["sha256"] for c in changes].count(record.sha256) == 1
         sums = (path.parent / "SHA256SUMS").read_text().splitlines()
         assert f"{record.sha256}  {path.name}" in sums
@@ -246,16 +251,14 @@ def test_killed_at_any_step_and_run_again(tmp_path, make_map, domain, replacing,
     assert 12 < step < STEPS, "the publication was not killed at every step"
 
 
-def test_resume_completes_a_day_without_its_map(tmp_path, make_map, domain):
+def test_a_day_without_its_sidecars_is_completed(tmp_path, make_map, domain):
     published = store.publish(tmp_path, make_map(DAY))
-    assert store.resume(tmp_path, domain.name, date(2016, 4, 2)) is None
     for path in (published.item, published.picture, published.path.parent / "SHA256SUMS"):
         path.unlink()
     changes = published.path.parents[2] / "changes.jsonl"
     changes.write_text(changes.read_text()[:-20])
-    record = store.resume(tmp_path, domain.name, DAY)
-    assert record is not None
-    assert record.sha256 == published.sha256
+    again = store.publish(tmp_path, make_map(DAY))
+    assert (again.changed, again.sha256) == (False, published.sha256)
     assert_sound(tmp_path, domain.name)
 
 
@@ -279,7 +282,6 @@ def test_a_damaged_file_is_found_and_replaced(tmp_path, make_map, domain, damage
     published = store.publish(tmp_path, make_map(DAY))
     damage(published.path)
     assert any(problem in sentence for sentence in validate(published.path))
-    assert store.resume(tmp_path, domain.name, DAY) is None
     mended = store.publish(tmp_path, make_map(DAY, status="provisional"))
     assert (mended.changed, mended.revision) == (True, 2)
     assert mended.replaced_sha256 == published.sha256
@@ -505,3 +507,85 @@ def test_a_map_that_fails_its_own_check_is_not_published(tmp_path, make_map, dom
     assert store.published_days(tmp_path, domain.name) == []
     assert not list(tmp_path.rglob(".*.tmp"))
     assert not list(tmp_path.rglob("*.nc"))
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Two counters that grow: NetCDF files hashed, and STAC items parsed."""
+    hashed, parsed = Counter(), Counter()
+    file_digest, loads = hashlib.file_digest, json.loads
+
+    def count_hashed(file, algorithm):
+        if file.peek().startswith(SIGNATURE):
+            hashed[Path(file.name).name] += 1
+        return file_digest(file, algorithm)
+
+    def count_parsed(text):
+        document = loads(text)
+        if "msm:lineage" in document.get("properties", ()):
+            parsed[document["id"]] += 1
+        return document
+
+    monkeypatch.setattr(hashlib, "file_digest", count_hashed)
+    monkeypatch.setattr(json, "loads", count_parsed)
+    return hashed, parsed
+
+
+def assessment(day: date, mean: float = 0.25) -> Assessment:
+    return Assessment(
+        day=day, valid_fraction=0.99, unflagged=0.8, outside_training=0.0, mean=mean, forcing={}
+    )
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_a_publication_hashes_its_file_once_whatever_else_is_published(tmp_path, make_map, work):
+    hashed, parsed = work
+    days = [date(2016, 4, 10) + timedelta(days=n) for n in range(14)]
+    for n, day in enumerate(days):
+        hashed.clear(), parsed.clear()
+        store.publish(tmp_path, make_map(day, seed=n), assessment(day))
+        assert (hashed.total(), parsed.total()) == (1, 0)
+    hashed.clear()
+    store.publish(tmp_path, make_map(DAY, seed=99))
+    assert (hashed.total(), parsed.total()) == (1, 1), "the newest day's item names the latest"
+    hashed.clear(), parsed.clear()
+    old = store.publish(tmp_path, make_map(days[3], seed=100))
+    assert old.revision == 2
+    assert sorted(hashed.values()) == [1, 1], "the old file and the new one"
+    assert parsed.total() <= 3
+
+    hashed.clear(), parsed.clear()
+    assessed = store.assess(tmp_path, BOX, [assessment(day, mean=0.3) for day in days])
+    assert [day.day for day in assessed] == days
+    assert hashed == {day.path.name: 1 for day in assessed}
+    assert parsed == {day.item.stem: 1 for day in assessed}
+    assert_sound(tmp_path, BOX)
+
+
+def test_a_damaged_file_is_not_assessed(tmp_path, make_map, caplog):
+    """Its item would state the checksum of the damaged bytes."""
+    days = [DAY, date(2016, 4, 2)]
+    first, second = (store.publish(tmp_path, make_map(day, seed=day.day)) for day in days)
+    change_a_value(first.path)
+    (assessed,) = store.assess(tmp_path, BOX, map(assessment, days))
+    assert (assessed.day, assessed.verdict) == (days[1], "good")
+    assert f"{first.path} is damaged" in caplog.text
+    assert store.read_item(tmp_path, BOX, DAY).sha256 == first.sha256
+    assert second.sha256 == assessed.sha256
+    assert store.publish(tmp_path, make_map(DAY, seed=1)).revision == 2
+    assert_sound(tmp_path, BOX)
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_checksums_that_are_missing_or_damaged_are_written_again(tmp_path, make_map):
+    for n in range(3):
+        sums = store.publish(tmp_path, make_map(date(2016, 4, 1 + n), seed=n)).path.parent
+    sums = sums / CHECKSUMS
+    lines = sums.read_text().splitlines()
+    for damaged in (b"", b"\xff\x00", "\n".join(lines)[:-9].encode(), lines[2].encode() + b"\n"):
+        sums.write_bytes(damaged)
+        store.publish(tmp_path, make_map(date(2016, 4, 1)))
+        assert sums.read_text().splitlines() == lines
+    sums.unlink()
+    store.publish(tmp_path, make_map(date(2016, 4, 1)))
+    assert sums.read_text().splitlines() == lines

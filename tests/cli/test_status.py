@@ -58,9 +58,9 @@ def test_each_day_without_a_map_is_explained():
 
 
 def test_stale_days_come_with_their_remedy():
-    stale = {FIRST: "its forcing was made anew"}
+    stale = {FIRST: "its forcing has changed"}
     assert remarks([], stale, [FIRST + timedelta(1)]) == [
-        "2026-02-27 is stale: its forcing was made anew",
+        "2026-02-27 is stale: its forcing has changed",
         "1 days after it follow it: msm backfill 2026-02-27 2026-02-28 --replace changed",
     ]
 

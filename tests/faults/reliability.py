@@ -1,9 +1,8 @@
-"""The fault tables of files, disks, processes, clocks and servers, and the page of all faults.
+"""The faults of files, disks, processes, clocks and servers, with msm's response and message.
 
-`python -m tests.faults.reliability` writes docs/reliability.md from them and from the table of
-what Earthdata may do (`tests.faults.table`). A test says by its marker which fault it drives,
-`@pytest.mark.fault("the clock set back")`, and takes what msm has to say of it from here, by the
-fixture `sentence`.
+`make pages` writes docs/reliability.md from them and from the faults of Earthdata
+(`tests.faults.table`). The marker of a test names the fault that it causes,
+`@pytest.mark.fault("the clock set back")`. Its fixture `sentence` is the expected message.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import NamedTuple
 from tests.faults import table
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Row:
 
 
 NOT_WRITTEN = (
-    "... could not be written (...): make room, mend the disk or let msm write there, and run the "
-    "same command again. What was there before is untouched."
+    "... could not be written (...): free space, repair the disk or grant write permission, and "
+    "run the same command again. The previous content is unchanged."
 )
 STOPS = "stops with status 1; nothing half is left"
 
@@ -73,17 +71,16 @@ GROUPS = {
     "Damaged files": (
         Row("corrupt cached granule", "fetches it again; the others are kept"),
         Row(
-            "a granule that takes the HDF5 library down",
+            "a granule that crashes the HDF5 library",
             "loses one reading process; refuses the granule, reads the others on, and takes the "
             "next source",
-            "... takes down the process that reads it (a crash of the HDF5 library, or no end "
-            "within ...): it is fetched again; if it comes back the same, the provider has to mend "
-            "it.",
+            "... ends the process that reads it (a crash of the HDF5 library, or more than ...): "
+            "it is fetched again; if nothing changes, report it to the provider.",
         ),
         Row(
             "corrupt forcing",
             "makes it anew, and goes on",
-            "... is damaged, and is made anew from its granules.",
+            "... is damaged, and is made again from its granules.",
         ),
         Row(
             "corrupt snapshot",
@@ -101,12 +98,12 @@ GROUPS = {
         Row(
             "corrupt statics",
             "stops with status 1; the next run makes them of the same granules",
-            "... is damaged: remove it, and it is made anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt prediction",
             "stops with status 1; the next run makes it anew",
-            "... is damaged: remove it, and it is made anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt root of a chain",
@@ -117,7 +114,7 @@ GROUPS = {
         Row(
             "corrupt note of the days",
             "stops with status 1; the next run makes it anew",
-            "... is damaged: remove it; the next run makes it anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt STAC item",
@@ -127,7 +124,7 @@ GROUPS = {
         Row(
             "corrupt assessment",
             "stops with status 1; publishing the day makes it anew",
-            "... is damaged: remove it; the next run makes it anew.",
+            "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt published file",
@@ -142,9 +139,9 @@ GROUPS = {
         Row("disk full while writing state", STOPS, NOT_WRITTEN),
         Row("disk full while publishing", f"{STOPS}; readers see what was there", NOT_WRITTEN),
         Row(
-            "no room for what is read",
+            "no space for the fields that are read",
             f"{STOPS}, and the granule is not blamed",
-            "What was read cannot be put into ... (...): make room there, or set TMPDIR to another "
+            "Fields could not be written to ... (...): free space there, or set TMPDIR to another "
             "folder.",
         ),
         Row("archive read-only", f"{STOPS}; the work is kept for the next run", NOT_WRITTEN),
@@ -165,7 +162,7 @@ GROUPS = {
         Row(
             "a second backfill",
             "is refused, and begins nothing",
-            "Another backfill of ... is at work in ...: wait for it, or end it; this one goes on "
+            "Another backfill of ... is running in ...: wait for it, or stop it; this one continues "
             "from there.",
         ),
         Row(
@@ -243,46 +240,11 @@ def _marked(decorator: ast.expr) -> Iterator[str]:
             yield str(node.args[0].value)
 
 
-def page() -> str:
-    """Return the page of the documentation."""
-    lines = [
-        "# What may go wrong",
-        "",
-        "What msm does about each fault, and what it says. Every row is a test that drives the",
-        "fault: afterwards nothing is half or lost, and the next run, when the fault is over or",
-        "its remedy was followed, makes what a run makes that never met it.",
-        "",
-        "## Earthdata",
-        "",
-        "Every row is a case of [test_table.py](../tests/faults/test_table.py) against the",
-        "sandbox: afterwards the cache holds whole, checked granules and nothing else, all that",
-        "the fault did not strike among them.",
-        "",
-        "`next source`: the granule is refused or missing, the day is made from the next product",
-        "([SPL4SMGP](inputs/sources.md)), flagged and provisional, and made again from NLDAS by",
-        "the next run.",
-        "",
-        "| fault | msm | struck granule | sentence |",
-        "|---|---|---|---|",
-    ]
-    for row in table.ROWS:
-        cache = "in the cache" if row.kept else "not in the cache"
-        lines.append(f"| {row.fault} | {row.answer} | {cache} | {row.says or '-'} |")
-    files: dict[str, list[Path]] = {}
+def files() -> dict[str, list[Path]]:
+    """Return the files of the tests of each fault, relative to the folder of the tests."""
+    found: dict[str, list[Path]] = {}
     for driver in drivers():
-        found = files.setdefault(driver.fault, [])
-        if driver.file not in found:
-            found.append(driver.file)
-    for group, rows in GROUPS.items():
-        lines += ["", f"## {group}", "", "| fault | msm | sentence | test |", "|---|---|---|---|"]
-        for row in rows:
-            links = ", ".join(
-                f"[{path.relative_to('tests')}](../{path})" for path in files.get(row.fault, ())
-            )
-            lines.append(f"| {row.fault} | {row.does} | {row.says or '-'} | {links or '-'} |")
-    lines += ["", "This page is made by `python -m tests.faults.reliability`."]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+        path = driver.file.relative_to("tests")
+        if path not in found.setdefault(driver.fault, []):
+            found[driver.fault].append(path)
+    return found

@@ -1,6 +1,6 @@
-"""The fault table: what Earthdata may do to a day's forcing, and what msm does then.
+"""The fault table: faults of Earthdata while a day's forcing is fetched, and msm's response.
 
-It is a part of docs/reliability.md, which `python -m tests.faults.reliability` writes.
+It is part of docs/reliability.md, which `make pages` writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msm.sandbox.faults import Behaviour, Fault
 from msm.sandbox.process import Sandbox
 
 HOUR = "NLDAS_FORA0125_H.A20160401.0100.020.nc"
-"""The granule that the faults of one file strike."""
+"""The granule that faults of one file affect."""
 
 OTHERS = (
     "SMAP_L4_SM_gph_20160401T013000_Vv8011_001.h5",
@@ -22,34 +22,34 @@ OTHERS = (
     "GLDAS_NOAH025_3H_EP.A20160401.0300.021.nc4",
     "MERRA2_400.tavg1_2d_slv_Nx.20160401.nc4",
 )
-"""A granule of each product that may stand in for the temperature of NLDAS."""
+"""A granule of each product that can replace the temperature of NLDAS."""
 
 DATA = f"/data/.*{re.escape(HOUR)}"
 ANY_DATA, SEARCH = "/data/", r"granules\.umm_json"
 
-Given = Callable[[Sandbox], object]
+Injection = Callable[[Sandbox], object]
 Answer = Literal["goes on", "tries again", "waits", "next source", "stops the day"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fault and what comes of it."""
+    """One fault and its outcome."""
 
     fault: str
-    given: Given
+    inject: Injection
     answer: Answer
     says: str = ""
-    """The sentence, `...` where it differs from case to case; empty where nothing is wrong."""
+    """The sentence, with `...` for what varies; empty if there is no failure."""
     kept: bool = False
-    """Whether the struck hour is in the cache afterwards; all others are, always."""
-    requests: int | None = None
-    """Most requests that the data host gets for the struck hour, where that matters."""
+    """Whether the affected hour is in the cache afterwards; all others always are."""
+    max_requests: int | None = None
+    """Most requests for the affected hour that the data host receives, if limited."""
     cached: bool = False
-    """Whether the hour was fetched before the fault."""
+    """Whether the affected hour was fetched before the fault."""
     password: bool = False
-    """Whether the operator has set user and password in place of a token."""
+    """Whether the operator has set user and password instead of a token."""
     token: str = ""
-    """Token that the operator has set in place of the right one."""
+    """Token that the operator has set instead of the valid one."""
 
     @property
     def sentence(self) -> str:
@@ -58,148 +58,150 @@ class Row:
 
 
 def expression(says: str) -> str:
-    """Make a regular expression of a sentence in which `...` stands for what differs."""
+    """Return a regular expression of a sentence, in which `...` stands for what varies."""
     return ".*".join(re.escape(part.strip()) for part in says.split("..."))
 
 
-def request(match: str, behaviour: Behaviour, times: int | None = None, seconds: int = 1) -> Given:
-    """Let requests misbehave."""
+def fail(match: str, behaviour: Behaviour, times: int | None = None, seconds: int = 1) -> Injection:
+    """Make matching requests fail."""
     fault = Fault(match=match, behaviour=behaviour, times=times, seconds=seconds)
     return lambda sandbox: sandbox.fault(fault)
 
 
-NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): it is tried again in the next run."
+NOT_DOWNLOADED = f"{HOUR} could not be downloaded (...): the next run tries again."
 CATALOGUE_DOWN = "Earthdata's catalogue fails (...): see status.earthdata.nasa.gov and run again"
 UNREADABLE = (
-    "Earthdata's catalogue answers what cannot be read (...): see status.earthdata.nasa.gov"
+    "The answer of Earthdata's catalogue cannot be read (...): see status.earthdata.nasa.gov"
 )
 SILENT = "Earthdata does not answer (...): see status.earthdata.nasa.gov and run again later."
-LACKS_ONE = "lacks 1 of 25 granules (2016-04-01T01Z): they come up to 10 days late, run again"
+MISSING_ONE = (
+    "is missing 1 of 25 granules (2016-04-01T01Z): they arrive up to 10 days late, run again"
+)
 
 ROWS = (
-    Row("a slow server", request(DATA, "slow"), "goes on", kept=True),
-    Row("a server that stalls once", request(DATA, "stall", times=1), "tries again", kept=True),
-    Row("a server that stalls", request(DATA, "stall"), "next source", NOT_DOWNLOADED),
+    Row("a slow server", fail(DATA, "slow"), "goes on", kept=True),
+    Row("a server that stalls once", fail(DATA, "stall", times=1), "tries again", kept=True),
+    Row("a server that stalls", fail(DATA, "stall"), "next source", NOT_DOWNLOADED),
     Row(
         "a body cut off, its length stated",
-        request(DATA, "truncated"),
+        fail(DATA, "truncated"),
         "next source",
         NOT_DOWNLOADED,
     ),
     Row(
         "a body cut off, no length stated",
-        request(DATA, "truncated_silently"),
+        fail(DATA, "truncated_silently"),
         "next source",
-        f"{HOUR} has ... bytes where its record states ...: the transfer was cut off; "
+        f"{HOUR} has ... bytes where its record states ...: the transfer was incomplete; "
         "it is fetched again.",
     ),
     Row(
         "other bytes than the record's checksum",
-        request(DATA, "corrupt"),
+        fail(DATA, "corrupt"),
         "next source",
         f"{HOUR} does not have the sha256 checksum that its record states: it is fetched again; "
-        "if that persists, tell the provider.",
+        "if nothing changes, report it to the provider.",
     ),
     Row(
         "a web page with status 200",
-        request(DATA, "html_200"),
+        fail(DATA, "html_200"),
         "next source",
-        f"{HOUR} came as a web page, not as data: log in to Earthdata with a browser and authorise "
-        "the application that serves NLDAS_FORA0125_H.",
+        f"{HOUR} is a web page, not data: log in to Earthdata with a browser and authorise the "
+        "application that serves NLDAS_FORA0125_H.",
     ),
     Row(
         "a token that dies after the search (401), once",
-        request(ANY_DATA, "unauthorized", times=1),
+        fail(ANY_DATA, "unauthorized", times=1),
         "tries again",
         kept=True,
     ),
     Row(
         "a token that dies after the search (401)",
-        request(ANY_DATA, "unauthorized"),
+        fail(ANY_DATA, "unauthorized"),
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
-        requests=2,
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
+        max_requests=2,
     ),
     Row(
         "a wrong token",
         lambda sandbox: None,
         "stops the day",
-        "Earthdata refuses the token (...): make a new one at ... and set EARTHDATA_TOKEN",
-        requests=0,
+        "Earthdata refuses the token (...): generate a new one at ... and set EARTHDATA_TOKEN",
+        max_requests=0,
         token="planted-wrong",
     ),
     Row(
         "403, licence not accepted",
-        request(ANY_DATA, "eula"),
+        fail(ANY_DATA, "eula"),
         "stops the day",
         "Earthdata does not serve NLDAS_FORA0125_H 2.0 before its licence is accepted: "
         "do so once at ... under Applications, EULAs.",
-        requests=1,
+        max_requests=1,
     ),
     Row(
         "a redirect to Earthdata Login, token only",
-        request(ANY_DATA, "sign_in"),
+        fail(ANY_DATA, "sign_in"),
         "stops the day",
-        "The host of NLDAS_FORA0125_H 2.0 asks for user and password, which a token does not "
+        "The host of NLDAS_FORA0125_H 2.0 requires user and password, which a token does not "
         "replace: set EARTHDATA_USERNAME and EARTHDATA_PASSWORD and remove EARTHDATA_TOKEN.",
     ),
     Row(
         "a redirect to Earthdata Login, user and password set",
-        request(ANY_DATA, "sign_in"),
+        fail(ANY_DATA, "sign_in"),
         "goes on",
         kept=True,
         password=True,
     ),
     Row(
         "429, Retry-After of a second",
-        request(ANY_DATA, "too_many", times=2),
+        fail(ANY_DATA, "too_many", times=2),
         "waits",
         kept=True,
-        requests=4,
+        max_requests=4,
     ),
     Row(
         "429, Retry-After of an hour",
-        request(ANY_DATA, "too_many", seconds=3600),
+        fail(ANY_DATA, "too_many", seconds=3600),
         "stops the day",
         "The host of NLDAS_FORA0125_H 2.0 asks to wait 3600 seconds (429, too many requests): "
         "run again then, with a lower MSM_CONNECTIONS.",
-        requests=1,
+        max_requests=1,
     ),
     Row(
         "429 of the catalogue, Retry-After of a second",
-        request(SEARCH, "too_many", times=2),
+        fail(SEARCH, "too_many", times=2),
         "waits",
         kept=True,
     ),
     Row(
         "429 of the catalogue, Retry-After of an hour",
-        request(SEARCH, "too_many", seconds=3600),
+        fail(SEARCH, "too_many", seconds=3600),
         "stops the day",
         "Earthdata's catalogue asks to wait 3600 seconds (429, too many requests): run again then.",
     ),
-    Row("503, for a moment", request(ANY_DATA, "unavailable", times=3), "tries again", kept=True),
-    Row("503", request(DATA, "unavailable"), "next source", NOT_DOWNLOADED),
+    Row("503, for a moment", fail(ANY_DATA, "unavailable", times=3), "tries again", kept=True),
+    Row("503", fail(DATA, "unavailable"), "next source", NOT_DOWNLOADED),
     Row(
         "503 of the catalogue, for a moment",
-        request(SEARCH, "unavailable", times=3),
+        fail(SEARCH, "unavailable", times=3),
         "tries again",
         kept=True,
     ),
-    Row("503 of the catalogue", request(SEARCH, "unavailable"), "stops the day", CATALOGUE_DOWN),
-    Row("a catalogue that stalls", request(SEARCH, "stall"), "stops the day", SILENT),
-    Row("a web page from the catalogue", request(SEARCH, "html_200"), "stops the day", UNREADABLE),
+    Row("503 of the catalogue", fail(SEARCH, "unavailable"), "stops the day", CATALOGUE_DOWN),
+    Row("a catalogue that stalls", fail(SEARCH, "stall"), "stops the day", SILENT),
+    Row("a web page from the catalogue", fail(SEARCH, "html_200"), "stops the day", UNREADABLE),
     Row(
         "an empty answer for a past day",
-        request(SEARCH, "empty"),
+        fail(SEARCH, "empty"),
         "stops the day",
-        "NLDAS_FORA0125_H 2.0 of 2016-04-01 lacks 25 of 25 granules (...)",
+        "NLDAS_FORA0125_H 2.0 of 2016-04-01 is missing 25 of 25 granules (...)",
     ),
-    Row("a missing hour", lambda sandbox: sandbox.withhold(HOUR), "next source", LACKS_ONE),
+    Row("a missing hour", lambda sandbox: sandbox.withhold(HOUR), "next source", MISSING_ONE),
     Row(
         "a missing hour, and the next source is not there either",
         lambda sandbox: [sandbox.withhold(name) for name in (HOUR, *OTHERS)],
         "stops the day",
-        f"{LACKS_ONE}...SPL4SMGP 008, GLDAS_NOAH025_3H 2.1, GLDAS_NOAH025_3H_EP 2.1, "
+        f"{MISSING_ONE}...SPL4SMGP 008, GLDAS_NOAH025_3H 2.1, GLDAS_NOAH025_3H_EP 2.1, "
         "M2T1NXSLV 5.12.4 cannot stand in: not complete either.",
     ),
     Row(
@@ -215,14 +217,14 @@ ROWS = (
         lambda sandbox: sandbox.alter(HOUR, "changed_grid"),
         "next source",
         f"{HOUR}: the axis 'lat' is not the one of NLDAS_FORA0125_H 2.0: the grid has changed; "
-        "its layout file has to be brought up to date.",
+        "its layout file must be updated.",
     ),
     Row(
         "a renamed variable",
         lambda sandbox: sandbox.alter(HOUR, "renamed_variable"),
         "next source",
-        f"{HOUR} is not laid out as NLDAS_FORA0125_H 2.0: it lacks Tair. ...; "
-        "fetch the whole granule",
+        f"{HOUR} does not have the layout of NLDAS_FORA0125_H 2.0: it has no Tair. ...; "
+        "fetch the complete granule",
     ),
     Row(
         "a field of fill only",
@@ -236,6 +238,6 @@ ROWS = (
         "an unknown version of the file",
         lambda sandbox: sandbox.alter(HOUR, "unknown_version"),
         "next source",
-        LACKS_ONE,
+        MISSING_ONE,
     ),
 )

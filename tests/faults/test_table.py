@@ -11,7 +11,7 @@ from earthaccess.store import Store
 
 from msm.errors import MsmError
 from msm.pipeline import model_inputs
-from msm.pipeline.day_sources import gather
+from msm.pipeline.day_sources import select_and_fetch
 from msm.pipeline.run import Run, midnight
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
 from msm.products.definitions import SPL4SMGP_008 as SMAP_L4
@@ -33,23 +33,23 @@ def site(folder, sandbox, readers, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole_day(sandbox, readers, tmp_path_factory):
-    """A cache with the 25 right granules of the day."""
+def complete_day(sandbox, readers, tmp_path_factory):
+    """A cache with the 25 valid granules of the day."""
     sandbox.reset()
     with pytest.MonkeyPatch.context() as patch:
         run = site(tmp_path_factory.mktemp("right"), sandbox, readers, patch)
-        gather(run, DAY, DAY)
-        # The sandbox makes a file when it is first listed: an impatient client would not wait.
+        select_and_fetch(run, DAY, DAY)
+        # The sandbox writes a file when it is first listed, which can take longer than a timeout.
         run.source.search(SMAP_L4, midnight(DAY), midnight(DAY + timedelta(days=1)))
         return run.settings.work / CACHE
 
 
 @pytest.fixture
-def run(fresh_sandbox, readers, tmp_path, monkeypatch, whole_day):
-    """A site that lacks one hour of a day; it does not wait between tries."""
+def run(fresh_sandbox, readers, tmp_path, monkeypatch, complete_day):
+    """A site without one hour of a day; it does not wait between retries."""
     monkeypatch.setattr("urllib3.util.Retry.get_backoff_time", lambda retry: 0.0)
     monkeypatch.setattr(Store._download_file.retry, "sleep", lambda seconds: None)
-    shutil.copytree(whole_day, tmp_path / CACHE, ignore=shutil.ignore_patterns(HOUR))
+    shutil.copytree(complete_day, tmp_path / CACHE, ignore=shutil.ignore_patterns(HOUR))
     return site(tmp_path, fresh_sandbox, readers, monkeypatch)
 
 
@@ -58,7 +58,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
-def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
+def test_fault(row, run, fresh_sandbox, complete_day, monkeypatch, caplog):
     if row.password:
         monkeypatch.delenv("EARTHDATA_TOKEN")
         monkeypatch.setenv("EARTHDATA_USERNAME", "sandbox")
@@ -70,27 +70,27 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
         impatient = run.settings.model_copy(update={"timeout_seconds": 1})
         run = Run(impatient, run.readers)
     if row.cached:
-        shutil.copy(whole_day / HOUR, run.settings.work / CACHE)
-    row.given(fresh_sandbox)
-    made, said = None, ""
+        shutil.copy(complete_day / HOUR, run.settings.work / CACHE)
+    row.inject(fresh_sandbox)
+    stored, said = None, ""
     try:
-        made = model_inputs.stored_forcing(run, DAY)
+        stored = model_inputs.stored_forcing(run, DAY)
     except MsmError as error:
         said = str(error)
     else:
-        said = " ".join(record.getMessage() for record in caplog.records) if made.awaited else ""
+        said = " ".join(record.getMessage() for record in caplog.records) if stored.awaited else ""
     assert bool(said) == bool(row.says), said
     assert re.search(row.sentence, said)
-    assert (row.answer == "stops the day") == (made is None)
-    assert (row.answer == "next source") == (made is not None and made.awaited == (NLDAS.id,))
-    assert run.forcing_path(DAY).exists() == (made is not None)
+    assert (row.answer == "stops the day") == (stored is None)
+    assert (row.answer == "next source") == (stored is not None and stored.awaited == (NLDAS.id,))
+    assert run.workspace.forcing(DAY).exists() == (stored is not None)
     asked = [r for r in fresh_sandbox.requests() if re.match(rf"/data/.*{HOUR}", r["path"])]
-    if row.requests is not None:
-        assert bool(row.requests) <= len(asked) <= row.requests
+    if row.max_requests is not None:
+        assert bool(row.max_requests) <= len(asked) <= row.max_requests
     assert not row.token or row.token not in said + caplog.text
 
-    # The cache holds whole granules and nothing else.
-    right = contents(whole_day)
+    # The cache holds complete granules and nothing else.
+    right = contents(complete_day)
     cached = contents(run.settings.work / CACHE)
     assert set(right) - set(cached) == (set() if row.kept else {HOUR})
     if row.cached:
@@ -105,23 +105,23 @@ def test_fault(row, run, fresh_sandbox, whole_day, monkeypatch, caplog):
         monkeypatch.setenv("EARTHDATA_TOKEN", right_token)
     run = Run(run.settings, run.readers)
     if row.cached:
-        run.forcing_path(DAY).unlink()
+        run.workspace.forcing(DAY).unlink()
     model_inputs.better_forcing(run, DAY)
     assert model_inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right
 
 
-def test_a_download_at_a_time_keeps_what_is_good(run, fresh_sandbox, readers, caplog):
-    """earthaccess lets the first error of a single thread through."""
+def test_serial_downloads_keep_valid_granules(run, fresh_sandbox, readers, caplog):
+    """earthaccess raises the first error of a single thread."""
     (run.settings.work / CACHE / HOUR.replace("0100", "0200")).unlink()
-    next(row for row in ROWS if row.fault == "a body cut off, its length stated").given(
+    next(row for row in ROWS if row.fault == "a body cut off, its length stated").inject(
         fresh_sandbox
     )
     alone = run.settings.model_copy(update={"connections": 1})
-    gather(Run(alone, readers), DAY, DAY)
+    select_and_fetch(Run(alone, readers), DAY, DAY)
     assert "1 of 25 granules of NLDAS_FORA0125_H 2.0 for 2016-04-01 are not good" in caplog.text
     assert len(contents(run.settings.work / CACHE)) == 24
 
 
-def test_the_source_is_the_one_under_test(run):
+def test_source_is_earthdata(run):
     assert isinstance(run.source, Earthdata)

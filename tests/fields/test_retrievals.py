@@ -21,8 +21,8 @@ def stacks(draw):
     return values, np.where(np.isnan(values), NAN, quality)
 
 
-def looked_through(values, quality, lag_days, window_days, day, cell):
-    """Look for a day's retrieval one day after the other."""
+def newest(values, quality, lag_days, window_days, day, cell):
+    """Search the available days one by one."""
     for age in range(lag_days, lag_days + window_days):
         if day - age >= 0 and np.isfinite(values[day - age, cell]):
             return values[day - age, cell], age, quality[day - age, cell]
@@ -30,13 +30,13 @@ def looked_through(values, quality, lag_days, window_days, day, cell):
 
 
 @given(stack=stacks(), lag_days=st.integers(1, 11), window_days=st.integers(1, 11))
-def test_every_day_is_given_the_newest_that_it_may_know_of(stack, lag_days, window_days):
+def test_every_day_has_its_newest_available_retrieval(stack, lag_days, window_days):
     values, quality = stack
     before = values.copy()
     found = newest_retrievals(values, lag_days, window_days, quality)
     assert list(found) == list(UNITS)
     for day, cell in np.ndindex(*values.shape):
-        expected = looked_through(values, quality, lag_days, window_days, day, cell)
+        expected = newest(values, quality, lag_days, window_days, day, cell)
         np.testing.assert_array_equal([field[day, cell] for field in found.values()], expected)
     assert {(field.shape, field.dtype) for field in found.values()} == {
         (values.shape, np.dtype(np.float32))
@@ -49,21 +49,21 @@ def test_every_day_is_given_the_newest_that_it_may_know_of(stack, lag_days, wind
 
 
 @given(stack=stacks(), lag_days=st.integers(1, 4))
-def test_one_day_is_given_what_it_is_given_among_all(stack, lag_days):
+def test_one_day_equals_the_same_day_of_all(stack, lag_days):
     values, quality = stack
     window_days = len(values)
     later = np.full((lag_days, values.shape[1]), NAN)
-    among_all = newest_retrievals(
+    of_all = newest_retrievals(
         np.concatenate([values, later]), lag_days, window_days, np.concatenate([quality, later])
     )
     alone = newest_of_day(
         [stored(*of_day) for of_day in zip(values, quality, strict=True)][::-1], lag_days
     )
     for name, field in alone.items():
-        np.testing.assert_array_equal(field, among_all[name][-1])
+        np.testing.assert_array_equal(field, of_all[name][-1])
 
 
 def stored(values, quality):
-    nothing = np.zeros(values.size, bool)
+    unflagged = np.zeros(values.size, bool)
     fields = {"retrieval": values, "retrieval_quality": quality}
-    return CellFields("", date(2016, 6, 1), fields, UNITS, nothing, (), nothing)
+    return CellFields("", date(2016, 6, 1), fields, UNITS, unflagged, (), unflagged)

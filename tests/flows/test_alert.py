@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.alert import tell
+from flows.alert import post
 
 FLOW, RUN = SimpleNamespace(name="msm-daily"), SimpleNamespace(name="daily conus")
 FAILED = SimpleNamespace(name="Failed", message="2026-05-03: an hour lacks")
@@ -39,12 +39,12 @@ def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def test_a_failed_run_is_told(webhook, monkeypatch):
     url, told = webhook
     monkeypatch.setenv("MSM_WEBHOOK_URL", f"{url}/secret")
-    tell(FLOW, RUN, FAILED)
+    post(FLOW, RUN, FAILED)
     assert told == [{"text": "msm-daily, daily conus: 2026-05-03: an hour lacks"}]
 
 
 def test_nobody_is_told_where_no_webhook_is_set(webhook):
-    tell(FLOW, RUN, FAILED)
+    post(FLOW, RUN, FAILED)
     assert webhook[1] == []
 
 
@@ -55,7 +55,7 @@ def test_a_webhook_that_fails_changes_nothing_and_is_not_named(
 ):
     url = webhook[0] + path if path else "http://127.0.0.1:9/secret-broken"
     monkeypatch.setenv("MSM_WEBHOOK_URL", url)
-    tell(FLOW, RUN, FAILED)
+    post(FLOW, RUN, FAILED)
     assert re.search(sentence, caplog.text)
     assert "an hour lacks" in caplog.text
     assert "secret" not in caplog.text

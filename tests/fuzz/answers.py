@@ -1,4 +1,4 @@
-"""Answers of the catalogue as they must not be, for products of every kind of name and time."""
+"""Invalid answers of the catalogue, for products of every kind of name and time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from msm.products.product import Product
 from msm.products.registry import product
 from msm.sandbox.faults import Fault
-from msm.sandbox.granules.granule import Facts, products
+from msm.sandbox.granules.granule import FileInfo, served_products
 from msm.sandbox.process import Sandbox
 from msm.sandbox.server.catalogue import Catalogue, granule_record
 from msm.sandbox.weather.synthetic import SyntheticWeather
@@ -22,7 +22,7 @@ from msm.sources.granule import Granule, newest
 from tests.fuzz.bases import DAY
 from tests.fuzz.report import Report
 
-ASKED = (
+SEARCHED = (
     "NLDAS_FORA0125_H",
     "SPL4SMGP",
     "GLDAS_NOAH025_3H",
@@ -34,7 +34,7 @@ ASKED = (
 )
 DATES = ("", "yesterday", "2016-02-30T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01", "2016")
 MANY_DIGITS = "many digits"
-"""Stands for a number that Python does not write, though the wire may bring it."""
+"""Placeholder for a number that Python does not write but may receive."""
 VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 10**30, MANY_DIGITS, float("nan"), float("inf")),
     *("", "ß\u202e\ud800"[:2], "x" * 10_000, [], {}, [None], [[]], {"": None}),
@@ -43,7 +43,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def links(name: str) -> tuple[str, ...]:
-    """Return names and addresses that lead where no granule is, made of a right name."""
+    """Return invalid names and addresses, derived from a valid name."""
     digits = name.translate({ord("0") + n: ord("٠") + n for n in range(10)})
     return (
         *("../../../../etc/passwd", "/etc/passwd", "..", f"{name}/.."),
@@ -55,8 +55,8 @@ def links(name: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A product with the right records of two granules, or of its only one."""
+class Search:
+    """A product with the valid records of two granules, or of its only one."""
 
     product: Product
     records: list[dict[str, Any]]
@@ -64,17 +64,17 @@ class Asked:
     end: datetime
 
 
-def asked() -> list[Asked]:
-    """Return what is asked for, and what the right answer would be."""
+def valid_searches() -> list[Search]:
+    """Return searches with their valid answers."""
     catalogue = Catalogue(SyntheticWeather(1))
-    made = []
-    for served in (products()[name] for name in ASKED):
+    searches = []
+    for served in (served_products()[name] for name in SEARCHED):
         granules = list(catalogue.within(served, DAY, DAY + timedelta(days=2)))[:2]
-        facts = Facts(1000, "ab" * 32)
-        records = [granule_record(g, facts, "https://127.0.0.1/data/") for g in granules]
+        info = FileInfo(1000, "ab" * 32)
+        records = [granule_record(g, info, "https://127.0.0.1/data/") for g in granules]
         known = product(served.layout.product, served.layout.version)
-        made.append(Asked(known, records, granules[0].stamp, granules[-1].stamp))
-    return made
+        searches.append(Search(known, records, granules[0].stamp, granules[-1].stamp))
+    return searches
 
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -87,7 +87,7 @@ def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def answer(records: list[dict[str, Any]], seed: int, number: int) -> tuple[str, str]:
-    """Return the body of a case, and what was done to it."""
+    """Return the body of a case and its mutations."""
     chance = Random(f"answer {seed} {number}")
     body: Any = {"hits": len(records), "took": 1, "items": deepcopy(records)}
     if chance.random() < 0.04:
@@ -95,9 +95,9 @@ def answer(records: list[dict[str, Any]], seed: int, number: int) -> tuple[str, 
         cut = chance.randrange(len(text))
         return chance.choice((text[:cut], text[cut:], "", "null", "[]", "<html>")), "text"
     values = VALUES + links(records[0]["umm"]["GranuleUR"])
-    done = set()
+    mutations = set()
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
-        # Most strikes hit the first record only: the second has to come through.
+        # Most mutations change the first record only: the second one must be accepted.
         root = body if chance.random() < 0.1 else body["items"][0]
         if not isinstance(root, dict) or not root:
             continue
@@ -107,22 +107,22 @@ def answer(records: list[dict[str, Any]], seed: int, number: int) -> tuple[str, 
             node = node[key]
         if chance.random() < 0.3:
             del node[last]
-            done.add("missing")
+            mutations.add("missing")
         else:
             node[last] = chance.choice(values)
-            done.add("changed")
+            mutations.add("changed")
         if not isinstance(body.get("items"), list) or not body["items"]:
             break
     text = json.dumps(body).replace(json.dumps(MANY_DIGITS), "9" * 5000)
-    return text, " ".join(sorted(done)) or "nothing"
+    return text, " ".join(sorted(mutations)) or "nothing"
 
 
 def fuzz_answers(
     earthdata: Earthdata, sandbox: Sandbox, folder: Path, cases: range, seed: int
 ) -> Report:
-    """Let the client search, and the catalogue answer what it must not."""
+    """Search while the catalogue sends invalid answers."""
     report = Report("answer")
-    searches = asked()
+    searches = valid_searches()
     for number in cases:
         search = searches[number % len(searches)]
         body, mutation = answer(search.records, seed, number)
@@ -138,8 +138,8 @@ def fuzz_answers(
     return report
 
 
-def _wrong(granules: list[Granule], search: Asked, folder: Path) -> str | None:
-    """Return what is wrong with the granules that came of an answer."""
+def _wrong(granules: list[Granule], search: Search, folder: Path) -> str | None:
+    """Return what is wrong with the granules of an answer, None if nothing is."""
     layout = search.product.layout
     for granule in granules:
         if not layout.matches(granule.name) or not granule.name.isascii():

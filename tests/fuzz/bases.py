@@ -1,4 +1,4 @@
-"""Right granules of every product, small because they hold few cells."""
+"""Valid granules of every product, small because they hold few cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msm.products.definitions import PRODUCTS
 from msm.products.layout import Layout
 from msm.products.placement import GridWindow
 from msm.products.product import Product
-from msm.sandbox.granules.granule import products as served
+from msm.sandbox.granules.granule import served_products
 from msm.sandbox.granules.window import window
 from msm.sandbox.granules.writer import CLOCK, write_granule
 from msm.sandbox.weather.interface import WORLD, Extent
@@ -22,22 +22,22 @@ DAY = datetime(2016, 4, 1, tzinfo=UTC)
 ROWS, COLS = 6, 9
 FIRST_ROW, FIRST_COL = 90, 50
 PLACE = Extent(39.0, 39.8, -92.0, -91.0)
-"""Where a whole grid without axes has values."""
+"""Where a complete grid without axes has values."""
 
-# What the sandbox does not write: heights as dimensions, as of NLDAS before its version 2.0.
+# The sandbox does not write heights as dimensions, which NLDAS before version 2.0 has.
 SUBJECTS = tuple(p for p in PRODUCTS if not any("height" in v.dims for v in p.layout.variables))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A product with one right granule."""
+    """A product with one valid granule."""
 
     product: Product
     path: Path
     stamp: datetime | None
     """Its time, None for a static product."""
     window: GridWindow
-    """Part of the grid that is read: a little more than holds values."""
+    """Part of the grid that is read: slightly more than the cells with values."""
 
     @property
     def layout(self) -> Layout:
@@ -46,20 +46,20 @@ class Subject:
 
     @property
     def others(self) -> list[Path]:
-        """Return the right granules of all other products."""
+        """Return the valid granules of all other products."""
         return sorted(p for p in self.path.parent.iterdir() if p != self.path)
 
 
 def make_subjects(folder: Path) -> list[Subject]:
-    """Write one right granule of every product that the writer writes."""
+    """Write one valid granule of every product that the writer supports."""
     folder.mkdir(parents=True)
-    return [_make(product, folder) for product in SUBJECTS]
+    return [_write(product, folder) for product in SUBJECTS]
 
 
-def _make(product: Product, folder: Path) -> Subject:
+def _write(product: Product, folder: Path) -> Subject:
     layout = product.layout
     stamp = DAY.replace(hour=layout.first_minutes // 60, minute=layout.first_minutes % 60)
-    known = served().get(layout.product)
+    known = served_products().get(layout.product)
     if known is not None and known.layout is layout:
         name, clock = known.name(stamp, 1), known.clock
     else:
@@ -94,7 +94,7 @@ def _make(product: Product, folder: Path) -> Subject:
 
 
 def _field(number: int, variable: Any, layout: Layout, shape: tuple[int, ...]) -> Any:
-    """Return values that tell their cell, time and variable, with some that are not there."""
+    """Return values that identify cell, time and variable, some of them missing."""
     if layout.times > 1:
         shape = (layout.times, *shape)
     values = (1.0 + number + np.arange(np.prod(shape)) / 8).reshape(shape)

@@ -1,4 +1,4 @@
-"""What a provider may do to a granule: the file is whole, and not what it was."""
+"""Changes that a provider may make to a granule: a complete file that differs from its layout."""
 
 from __future__ import annotations
 
@@ -17,26 +17,19 @@ from tests.fuzz.statements import attribute, fill_attribute, header, packing, ti
 
 
 def fill_values(path: Path, subject: Subject, chance: Random) -> None:
-    """Store another fill than is said."""
+    """Store another fill than stated."""
     with h5py.File(path, "a") as file:
         stored = a_variable(file, subject, chance)
-        values = _values(stored, subject)
+        place = _place(stored, subject)
+        values = stored[place]
         values[values == stored.attrs["_FillValue"]] = chance.choice((0, 999, 32767))
-        _store(stored, values, subject)
+        stored[place] = values
 
 
-def _values(stored: h5py.Dataset, subject: Subject) -> Any:
-    return stored[_held(stored, subject)]
-
-
-def _store(stored: h5py.Dataset, values: Any, subject: Subject) -> None:
-    stored[_held(stored, subject)] = values
-
-
-def _held(stored: h5py.Dataset, subject: Subject) -> Any:
-    """Return where a field has values: a whole grid is large."""
-    whole = (subject.layout.grid.rows, subject.layout.grid.cols)
-    return subject.window if stored.shape == whole else ...
+def _place(stored: h5py.Dataset, subject: Subject) -> Any:
+    """Return the part of a variable with values, since a complete grid is large."""
+    grid = subject.layout.grid
+    return subject.window if stored.shape == (grid.rows, grid.cols) else ...
 
 
 def precision(path: Path, subject: Subject, chance: Random) -> None:
@@ -56,7 +49,7 @@ def precision(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def transpose(path: Path, subject: Subject, chance: Random) -> None:
-    """Exchange rows and columns, of one variable or of all, at times of as many rows as columns."""
+    """Exchange rows and columns of one variable or of all, sometimes on a square grid."""
     with h5py.File(path, "a") as file:
         variables = subject.layout.variables
         chosen = [chance.choice(variables)] if chance.random() < 0.5 else variables
@@ -80,7 +73,7 @@ def transpose(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def without_scale(path: Path, subject: Subject, chance: Random) -> None:
-    """Lose an axis, the time, or what ties a variable to them."""
+    """Remove an axis, the time, or the link of a variable to them."""
     with h5py.File(path, "a") as file:
         if chance.random() < 0.5 and axis_paths(subject):
             del file[chance.choice(axis_paths(subject))]
@@ -91,7 +84,7 @@ def without_scale(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def huge(path: Path, subject: Subject, chance: Random) -> None:
-    """State terabytes in a few bytes."""
+    """State a size of terabytes in a few bytes."""
     with h5py.File(path, "a") as file:
         stored = any_variable(file, subject, chance)
         shape = list(stored.shape)
@@ -117,7 +110,7 @@ def huge_chunk(path: Path, subject: Subject, chance: Random) -> None:
                 maxshape=most,
                 compression="gzip",
             )
-            # What unpacks it allocates the chunk, whatever is in it.
+            # Unpacking allocates the chunk, whatever its content.
             new.id.write_direct_chunk((0,) * stored.ndim, PACKED)
 
 
@@ -125,7 +118,7 @@ PACKED = zlib.compress(b"")
 
 
 def half_orbit(path: Path, subject: Subject, chance: Random) -> None:
-    """List cells in place of a grid."""
+    """List cells instead of a grid."""
     with h5py.File(path, "a") as file:
         for variable in subject.layout.variables:
             stored = file[variable.path]
@@ -133,29 +126,30 @@ def half_orbit(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def other_product(path: Path, subject: Subject, chance: Random) -> None:
-    """Bring another product under this one's name."""
+    """Store another product under this one's name."""
     shutil.copyfile(chance.choice(subject.others), path)
 
 
 def rename(path: Path, subject: Subject, chance: Random) -> None:
-    """Call a variable something else."""
+    """Rename a variable."""
     with h5py.File(path, "a") as file:
         stored = any_variable(file, subject, chance)
         stored.parent.move(stored.name, chance.choice((stored.name.lower() + "_", "x1", "Größe")))
 
 
 def values(path: Path, subject: Subject, chance: Random) -> None:
-    """Store what cannot be, or may be."""
+    """Store an extreme value, possible or not."""
     strange = (np.nan, np.inf, -np.inf, 1e300, -1e300, 3e38, -1.0, 0.0)
     with h5py.File(path, "a") as file, np.errstate(all="ignore"):
         stored = any_variable(file, subject, chance)
-        held = _values(stored, subject)
+        place = _place(stored, subject)
+        held = stored[place]
         held.flat[chance.randrange(held.size)] = np.array(chance.choice(strange)).astype(held.dtype)
-        _store(stored, held, subject)
+        stored[place] = held
 
 
 def elsewhere(path: Path, subject: Subject, chance: Random) -> None:
-    """Let a variable lie in another file."""
+    """Store a variable in another file."""
     with h5py.File(path, "a") as file:
         stored = any_variable(file, subject, chance)
         name, shape, dtype = stored.name, stored.shape, stored.dtype

@@ -1,4 +1,4 @@
-"""What a disk or a wire does to a granule: its bytes change."""
+"""Damage of a disk or a connection: bytes of a granule change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def flip_bits(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def flip_header_bits(path: Path, subject: Subject, chance: Random) -> None:
-    """Flip bits where the structure of the file begins."""
+    """Flip bits at the start of the file's structure."""
     _flip(path, chance, (1, 2, 4), 2048)
 
 
@@ -28,7 +28,7 @@ def _flip(path: Path, chance: Random, counts: tuple[int, ...], end: int | None) 
 
 
 def truncate(path: Path, subject: Subject, chance: Random) -> None:
-    """Cut the end off."""
+    """Cut off the end."""
     content = path.read_bytes()
     path.write_bytes(content[: chance.randrange(len(content))])
 
@@ -49,28 +49,27 @@ def swap_blocks(path: Path, subject: Subject, chance: Random) -> None:
 
 
 def zero_block(path: Path, subject: Subject, chance: Random) -> None:
-    """Lose a block."""
-    content = bytearray(path.read_bytes())
+    """Set a block to zero."""
     size = chance.choice((1, 8, 64, 512, 4096))
-    start = chance.randrange(SIGNATURE, len(content) - size)
-    content[start : start + size] = bytes(size)
-    path.write_bytes(content)
+    start = chance.randrange(SIGNATURE, path.stat().st_size - size)
+    _overwrite(path, start, bytes(size))
 
 
 def zero_superblock(path: Path, subject: Subject, chance: Random) -> None:
-    """Lose the first bytes, with or without the signature."""
-    content = bytearray(path.read_bytes())
+    """Set the first bytes to zero, with or without the signature."""
     start = chance.choice((0, SIGNATURE))
-    content[start:48] = bytes(48 - start)
-    path.write_bytes(content)
+    _overwrite(path, start, bytes(48 - start))
 
 
 def huge_numbers(path: Path, subject: Subject, chance: Random) -> None:
-    """Overwrite one number of the file's structure with the largest."""
-    content = bytearray(path.read_bytes())
+    """Set one number of the file's structure to its maximum."""
     size = chance.choice((2, 4, 8))
-    start = chance.randrange(SIGNATURE, 4096)
-    content[start : start + size] = b"\xff" * size
+    _overwrite(path, chance.randrange(SIGNATURE, 4096), b"\xff" * size)
+
+
+def _overwrite(path: Path, start: int, block: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[start : start + len(block)] = block
     path.write_bytes(content)
 
 

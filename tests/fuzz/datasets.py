@@ -1,4 +1,4 @@
-"""Variables of a granule, for whoever changes them."""
+"""Choosing and replacing variables of a granule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import h5py
 from tests.fuzz.bases import Subject
 
 OF_NETCDF = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_Netcdf4Dimid"}
-"""Attributes that tie variables and dimensions together."""
+"""Attributes that link variables and dimensions."""
 
 
 def a_variable(file: h5py.File, subject: Subject, chance: Random) -> h5py.Dataset:
@@ -29,16 +29,16 @@ def any_variable(file: h5py.File, subject: Subject, chance: Random) -> h5py.Data
 
 
 def replace(stored: h5py.Dataset, values: Any = None, **created: Any) -> h5py.Dataset:
-    """Put another dataset in the place of one; it keeps what is said of it."""
+    """Replace a dataset by another one with the same attributes."""
     parent, name = stored.parent, stored.name.rpartition("/")[2]
-    said = {k: v for k, v in stored.attrs.items() if k not in OF_NETCDF}
+    kept = {k: v for k, v in stored.attrs.items() if k not in OF_NETCDF}
     del parent[name]
     new = parent.create_dataset(name, data=values, **created)
-    new.attrs.update(said)
+    new.attrs.update(kept)
     return new
 
 
-def say(holder: Any, name: str, value: Any) -> None:
+def set_attribute(holder: Any, name: str, value: Any) -> None:
     if name in holder.attrs:
         del holder.attrs[name]
     holder.attrs[name] = value

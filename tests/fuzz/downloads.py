@@ -1,4 +1,4 @@
-"""Granules changed on the wire: what is not as it was sent never gets into the cache unnoticed."""
+"""Granules changed in transfer: a changed file never enters the cache undetected."""
 
 from __future__ import annotations
 
@@ -29,41 +29,29 @@ FETCHED = (
     ("SPL3SMP", "009"),
     ("SPL2SMP_NRT", "107"),
 )
-"""Products of small granules, of every kind of name and time."""
+"""Products with small granules, of every kind of name and time."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A granule as it is rightly sent."""
+    """A granule with its valid content."""
 
     subject: Subject
     granule: Granule
     content: bytes
 
 
-def _cut(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
-    return content[: chance.randrange(len(content))]
-
-
 def _flipped(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
     changed = bytearray(content)
     for _ in range(chance.choice((1, 2, 8, 64))):
-        # Half of the strikes hit the structure, of which a large granule has little.
+        # Half of the flips hit the structure, which is a small part of a large granule.
         end = len(changed) if chance.random() < 0.5 else 4096
         changed[chance.randrange(end)] ^= 1 << chance.randrange(8)
     return bytes(changed)
 
 
-def _extra(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
-    return content + chance.randbytes(chance.randrange(1, 4096))
-
-
 def _page(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
     return chance.choice((LOGIN_PAGE, "\n\n" + LOGIN_PAGE.lower(), "Access denied.")).encode()
-
-
-def _other(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
-    return chance.choice(others)
 
 
 def _mixed(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
@@ -71,23 +59,17 @@ def _mixed(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
     return content[:cut] + chance.choice(others)[cut:]
 
 
-def _empty(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
-    return b""
-
-
-def _right(content: bytes, others: Sequence[bytes], chance: Random) -> bytes:
-    return content
-
-
-WIRES: dict[str, Callable[[bytes, Sequence[bytes], Random], bytes]] = {
-    "cut": _cut,
+TRANSFERS: dict[str, Callable[[bytes, Sequence[bytes], Random], bytes]] = {
+    "cut": lambda content, others, chance: content[: chance.randrange(len(content))],
     "bits flipped": _flipped,
-    "extra bytes": _extra,
+    "extra bytes": lambda content, others, chance: (
+        content + chance.randbytes(chance.randrange(1, 4096))
+    ),
     "web page": _page,
-    "another granule": _other,
+    "another granule": lambda content, others, chance: chance.choice(others),
     "two granules mixed": _mixed,
-    "empty": _empty,
-    "right": _right,
+    "empty": lambda content, others, chance: b"",
+    "right": lambda content, others, chance: content,
 }
 RECORDS = {
     "size and checksum": lambda granule: granule,
@@ -99,7 +81,7 @@ RECORDS = {
 def fuzz_downloads(
     earthdata: Earthdata, readers: Readers, sandbox: Sandbox, cases: range, seed: int
 ) -> Report:
-    """Fetch granules from a data host that sends other bytes."""
+    """Fetch granules from a data host that sends changed bytes."""
     report = Report("download")
     sandbox.reset()
     sent = [one for name, version in FETCHED for one in _sent(earthdata, name, version)]
@@ -107,23 +89,25 @@ def fuzz_downloads(
         chance = Random(f"download {seed} {number}")
         one = sent[number % len(sent)]
         others = [other.content for other in sent if other is not one]
-        wire, record = chance.choice([*WIRES]), chance.choice([*RECORDS])
-        body = WIRES[wire](one.content, others, chance)
+        transfer, record = chance.choice([*TRANSFERS]), chance.choice([*RECORDS])
+        body = TRANSFERS[transfer](one.content, others, chance)
         sandbox.reset()
         encoded = base64.b64encode(body).decode()
         sandbox.fault(Fault(match="^/data/", behaviour="bytes", body=encoded))
         one.subject.path.unlink(missing_ok=True)
         fetched = earthdata.fetch(one.subject.product, [RECORDS[record](one.granule)])
         outcome, wrong = _outcome(readers, one, fetched, checked=record == "size and checksum")
-        if wire == "right" and outcome != "same":
-            wrong = "is right and was refused"
+        if transfer == "right" and outcome != "same":
+            wrong = "is valid and was refused"
         case = f"{seed} {number}"
-        report.add(case, one.subject.product.id, f"{wire}, record with {record}", outcome, wrong)
+        report.add(
+            case, one.subject.product.id, f"{transfer}, record with {record}", outcome, wrong
+        )
     return report
 
 
 def _sent(earthdata: Earthdata, name: str, version: str) -> list[Sent]:
-    """Fetch two granules as they are."""
+    """Fetch two valid granules."""
     known = product(name, version)
     grid = known.layout.grid
     step = STEP.get(known.layout.cadence, timedelta(hours=1))
@@ -142,15 +126,16 @@ def _sent(earthdata: Earthdata, name: str, version: str) -> list[Sent]:
 def _outcome(
     readers: Readers, one: Sent, fetched: Fetched, *, checked: bool
 ) -> tuple[str, str | None]:
-    """Tell what came of a download: in the cache is nothing, or what was sent, or what is told."""
+    """Return the outcome of a download, and what is wrong with it."""
     path = one.subject.path
     left = [p.name for p in path.parent.glob(".incoming-*")]
     if left:
         return "refused", f"leaves {left[0]}"
     if not fetched.files:
-        wrong = "is in the cache though refused" if path.exists() else None
-        told = one.granule.name in fetched.refused
-        return "refused", wrong or (None if told else "is refused without a sentence")
+        if path.exists():
+            return "refused", "is in the cache though refused"
+        explained = one.granule.name in fetched.refused
+        return "refused", None if explained else "is refused without a sentence"
     (file,) = fetched.files
     return _accepted(readers, one, file, checked=checked)
 
@@ -167,5 +152,5 @@ def _accepted(
     except GranuleError as error:
         contained = "takes down" in str(error)
         return "contained" if contained else "refused when read", None
-    # Nobody can tell other values without a checksum; what was read is what the file holds.
+    # Without a checksum changed values go undetected; the reading must equal the file.
     return "other bytes", oracle.wrong(one.subject, file.path, reading)

@@ -1,4 +1,4 @@
-"""Mutated granules of every product, read in the reading processes."""
+"""Mutated granules of every product, read in the reader processes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from tests.fuzz.report import Report
 MUTATIONS = (*DAMAGES, *CHANGES)
 BATCH = 48
 MOST_BYTES = 2**29
-"""Memory that a process reading granules of a few cells stays below."""
+"""Limit of the memory of a process that reads granules of a few cells."""
 
 
 def fuzz_granules(readers: Readers, folder: Path, cases: range, seed: int) -> Report:
-    """Read mutated granules, each a function of its seed and number."""
+    """Read mutated granules, each a function of seed and number."""
     report = Report("granule")
     subjects = make_subjects(folder / "right")
     right = {s.path: readers.submit(s.product, s.path, window=s.window).result() for s in subjects}
     for first in range(cases.start, cases.stop, BATCH):
         numbers = range(first, min(first + BATCH, cases.stop))
         made = [(n, *mutate(subjects, folder / "cases", seed, n)) for n in numbers]
-        begun = [
+        submitted = [
             (case, readers.submit(case[1].product, case[2], window=case[1].window), _peak(readers))
             for case in made
         ]
-        for (number, subject, path, mutation), pending, peak in begun:
+        for (number, subject, path, mutation), pending, peak in submitted:
             outcome, wrong = _outcome(subject, path, pending, right[subject.path])
             if peak is not None and not peak.exception() and peak.result() > MOST_BYTES:
                 wrong = wrong or f"or one before it, takes {peak.result() >> 20} MiB"
@@ -49,7 +49,7 @@ def fuzz_granules(readers: Readers, folder: Path, cases: range, seed: int) -> Re
 def mutate(
     subjects: list[Subject], folder: Path, seed: int, number: int
 ) -> tuple[Subject, Path, str]:
-    """Write a case into a folder; return what it was, its path and what was done to it."""
+    """Write a case into a folder; return its subject, its path and the name of its mutation."""
     chance = Random(f"granule {seed} {number}")
     subject = subjects[number % len(subjects)]
     mutation = MUTATIONS[number // len(subjects) % len(MUTATIONS)]
@@ -91,7 +91,7 @@ def _passes_checksum(subject: Subject, path: Path) -> str | None:
 
 
 def same(right: Reading, reading: Reading) -> bool:
-    """Tell whether two readings hold the same fields."""
+    """Return whether two readings hold the same fields."""
     return right.fields.keys() == reading.fields.keys() and all(
         np.array_equal(field, right.fields[name], equal_nan=field.dtype.kind == "f")
         for name, field in reading.fields.items()
@@ -99,15 +99,15 @@ def same(right: Reading, reading: Reading) -> bool:
 
 
 def _peak(readers: Readers) -> Future[int] | None:
-    """Ask the process that reads for the most memory it ever held, after what it was given."""
+    """Return the peak memory of the reader process after its work so far, if it is alive."""
     try:
         return readers._pool.submit(peak_bytes)
-    except RuntimeError:  # a granule before has just taken the process down
+    except RuntimeError:  # an earlier granule has just crashed the process
         return None
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process ever held."""
-    # What getrusage tells is that of the process that started this one, if that was larger.
+    """Return the peak memory of this process."""
+    # getrusage reports that of the process that started this one, if it was larger.
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])

@@ -1,4 +1,4 @@
-"""What a granule holds, read a second way: everything accepted has to be this."""
+"""The content of a granule, read independently: every accepted reading must equal it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from msm.products.layout import Grid, Variable
 from msm.products.product import Reading
 from tests.fuzz.bases import Subject
 
-SAID = {"_FillValue": "fill", "missing_value": "fill", "scale_factor": 1.0, "add_offset": 0.0}
-"""What a variable may say of its numbers, and what it has to say then."""
+STATED = {"_FillValue": "fill", "missing_value": "fill", "scale_factor": 1.0, "add_offset": 0.0}
+"""Attributes that a variable may have, and their only valid values."""
 
 
 def wrong(subject: Subject, path: Path, reading: Reading) -> str | None:
-    """Return what is wrong with what was accepted of a file, None where nothing is."""
+    """Return what is wrong with the reading of a file, None if nothing is."""
     layout = subject.layout
     if reading.time != subject.stamp:
         return f"is of {reading.time}"
@@ -27,14 +27,14 @@ def wrong(subject: Subject, path: Path, reading: Reading) -> str | None:
         for a in layout.attributes:
             text = _attribute(file, a.group, a.name.partition(":")[0])
             if a.states == "product" and text is not None and a.value not in text:
-                return f"says that it is {text[:60]!r}"
+                return f"states to be {text[:60]!r}"
         place = _cells(file, subject)
         expected = {}
         for variable in layout.variables:
             stored = file.get(variable.path)
             if stored is None:
                 if variable.required:
-                    return f"lacks {variable.path}"
+                    return f"has no {variable.path}"
                 continue
             odd = _odd(file, stored, variable)
             if odd:
@@ -45,7 +45,7 @@ def wrong(subject: Subject, path: Path, reading: Reading) -> str | None:
         if east is not None and north is not None:
             expected["wind_speed"] = np.hypot(east, north)
     if expected.keys() != reading.fields.keys():
-        return f"has {sorted(reading.fields)} in place of {sorted(expected)}"
+        return f"has {sorted(reading.fields)} instead of {sorted(expected)}"
     for name, field in reading.fields.items():
         if field.dtype != expected[name].dtype or np.isinf(expected[name]).any():
             return f"has {name} of {field.dtype}, infinite or of another type"
@@ -61,17 +61,17 @@ def _odd(file: h5py.File, stored: h5py.Dataset, variable: Variable) -> str | Non
         return f"is stored as {stored.dtype}"
     if stored.file.filename != file.filename or stored.external or stored.is_virtual:
         return "lies in another file"
-    # Where there are as many rows as columns, only this tells them apart.
+    # On a square grid only the dimensions distinguish rows from columns.
     if stored.ndim > 1 and len(set(stored.shape[-2:])) == 1:
         tied = [str(d[0].name).rpartition("/")[2] for d in [*stored.dims][-2:] if len(d)]
         if tied == [*variable.dims[:-3:-1]]:
             return "is transposed"
-    for name, right in SAID.items():
+    for name, right in STATED.items():
         if name in stored.attrs:
             value = stored.attrs[name]
             right = variable.fill if right == "fill" else right
             if not _is(value, right):
-                return f"says {name} = {value}"
+                return f"states {name} = {value}"
     return None
 
 
@@ -83,18 +83,18 @@ def _is(value: Any, right: float) -> bool:
 
 
 def _cells(file: h5py.File, subject: Subject) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the row and column on the grid of a field's rows and columns, or of its cells."""
+    """Return the grid's rows and columns of a field's rows and columns, or of its cells."""
     grid = subject.layout.grid
     if grid.row_index and grid.col_index:
         return file[grid.row_index][...].astype(int), file[grid.col_index][...].astype(int)
     if grid.kind == "latlon":
-        wholes = [first + step * np.arange(n) for first, step, n in _axes(grid)]
+        axes = [first + step * np.arange(n) for first, step, n in _axes(grid)]
     else:
         ease = {"M09": M09, "M36": M36}[grid.kind]
-        wholes = [ease.y, ease.x]
+        axes = [ease.y, ease.x]
     row, col = (
-        _nearest(file[path][...], whole) if path and path in file else np.arange(whole.size)
-        for path, whole in zip(grid.axis_paths, wholes, strict=True)
+        _nearest(file[path][...], axis) if path and path in file else np.arange(axis.size)
+        for path, axis in zip(grid.axis_paths, axes, strict=True)
     )
     return row, col
 
@@ -106,9 +106,9 @@ def _axes(grid: Grid) -> tuple[tuple[Any, Any, int], ...]:
     )
 
 
-def _nearest(axis: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
-    at = np.abs(axis.astype(float)[:, None] - whole).argmin(axis=1)
-    far = np.abs(whole[at] - axis) > abs(whole[1] - whole[0]) / 50
+def _nearest(axis: NDArray[Any], grid: NDArray[Any]) -> NDArray[Any]:
+    at = np.abs(axis.astype(float)[:, None] - grid).argmin(axis=1)
+    far = np.abs(grid[at] - axis) > abs(grid[1] - grid[0]) / 50
     return np.where(far, -1, at)
 
 
@@ -119,9 +119,9 @@ def _field(
     rows: NDArray[Any],
     cols: NDArray[Any],
 ) -> NDArray[Any]:
-    """Lay values out on the window of a subject, cell by cell."""
+    """Return values on the window of a subject, cell by cell."""
     if stored.shape == (M09.rows, M09.cols):
-        # To read all of it takes a tenth of a second.
+        # Reading all of it takes a tenth of a second.
         values = np.full(stored.shape, variable.fill, stored.dtype)
         values[subject.window] = stored[subject.window]
     else:
@@ -138,16 +138,16 @@ def _field(
         values = values.swapaxes(-1, -2)
     (top, bottom), (left, right) = ((s.start, s.stop) for s in subject.window)
     times = subject.layout.times
-    whole = np.full((times, bottom - top, right - left), nothing, values.dtype)
+    field = np.full((times, bottom - top, right - left), nothing, values.dtype)
     in_rows, in_cols = (rows >= top) & (rows < bottom), (cols >= left) & (cols < right)
     if subject.layout.grid.row_index:
         inside = in_rows & in_cols
-        whole[:, rows[inside] - top, cols[inside] - left] = values[inside]
+        field[:, rows[inside] - top, cols[inside] - left] = values[inside]
     else:
         values = values.reshape((times, *values.shape[-2:]))
         place = np.ix_(range(times), rows[in_rows] - top, cols[in_cols] - left)
-        whole[place] = values[:, in_rows][:, :, in_cols]
-    return whole if times > 1 else whole[0]
+        field[place] = values[:, in_rows][:, :, in_cols]
+    return field if times > 1 else field[0]
 
 
 def _attribute(file: h5py.File, group: str, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What came of a fuzz, case by case and by product."""
+"""Outcomes of a fuzz run, by case and by product."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Report:
-    """What came of a number of cases of one kind."""
+    """Outcomes of the cases of one kind."""
 
     kind: str
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """How often a product, met by a mutation, had an outcome."""
+    """Number of cases by product, mutation and outcome."""
     contained: list[str] = field(default_factory=list)
-    """Cases that took a reading process down, and nothing else."""
+    """Cases that crashed a reader process, without other effects."""
     failures: list[str] = field(default_factory=list)
 
     def add(self, case: str, product: str, mutation: str, outcome: str, wrong: str | None) -> None:
-        """Count one case; `wrong` tells what should not have been."""
+        """Count one case; `wrong` describes its failure."""
         self.outcomes[product, mutation, "failed" if wrong else outcome] += 1
-        told = f"{self.kind} {case} ({product}, {mutation})"
+        label = f"{self.kind} {case} ({product}, {mutation})"
         if outcome == "contained":
-            self.contained.append(told)
+            self.contained.append(label)
         if wrong:
-            self.failures.append(f"{told} {wrong}")
+            self.failures.append(f"{label} {wrong}")
 
     def table(self, by: int) -> str:
-        """Write the outcomes as a table, by product (0) or by mutation (1)."""
+        """Return the outcomes as a table, by product (0) or by mutation (1)."""
         kinds = sorted({outcome for *_, outcome in self.outcomes})
         rows = sorted({key[by] for key in self.outcomes})
         counts: Counter[tuple[str, str]] = Counter()
@@ -43,7 +43,7 @@ class Report:
 
 
 def text(reports: Iterable[Report]) -> str:
-    """Write what came of several kinds, to be pasted into a report."""
+    """Return the outcomes of several kinds as Markdown."""
     parts = []
     for report in reports:
         parts += [report.table(by) for by in (0, 1)]

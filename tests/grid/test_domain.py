@@ -8,7 +8,7 @@ from msm.grid.domain import MIN_LAND_FRACTION, land_fraction, load_domain
 from msm.grid.ease import M09
 
 
-def test_conus_is_the_box_of_the_product():
+def test_conus_is_the_documented_box():
     conus = load_domain("conus")
     assert conus.shape == (307, 621)
     assert conus.n_cell == 135303
@@ -21,7 +21,7 @@ def test_conus_is_the_box_of_the_product():
     assert M09.lon[conus.window.col1] > -67
 
 
-def test_global_holds_the_land_without_antarctica():
+def test_global_domain_is_land_without_antarctica():
     globe = load_domain("global")
     assert 1.5e6 < globe.n_cell < 1.7e6
     assert globe.lat.min() > -60
@@ -38,7 +38,7 @@ def test_global_holds_the_land_without_antarctica():
         ("Atlantic", 32.0, -75.0),
     ],
 )
-def test_water_stays_empty(water, lat, lon):
+def test_water_cells_are_excluded(water, lat, lon):
     conus = load_domain("conus")
     row, col = M09.rowcol(lat, lon)
     assert not ((conus.row == row) & (conus.col == col)).any(), water
@@ -60,13 +60,13 @@ def test_a_cell_is_found_by_its_row_and_column():
     assert numbers[0, 0] == -1
 
 
-def test_land_on_earth_is_what_it_is():
+def test_global_land_fraction_is_realistic():
     # Land without inland water is 28 to 29 % of the Earth; the cells are of equal area and the
     # grid leaves out 0.4 % of the globe around the poles.
     assert land_fraction().mean() / 100 == pytest.approx(0.286, abs=0.006)
 
 
-def test_maps_and_cells_are_each_others_inverse():
+def test_to_map_and_from_map_are_inverse():
     box = load_domain("box:40,44,-90,-84")
     values = np.arange(box.n_cell, dtype=np.float32)
     window = box.to_map(values)
@@ -78,24 +78,24 @@ def test_maps_and_cells_are_each_others_inverse():
     np.testing.assert_array_equal(box.from_map(whole[box.window.slices]), values)
 
 
-def test_the_hash_tells_domains_apart():
+def test_mask_hash_differs_between_domains():
     first, second = load_domain("box:40,44,-90,-84"), load_domain("box:40,44,-90,-85")
     assert first.mask_sha256 != second.mask_sha256
     assert len(bytes.fromhex(first.mask_sha256)) == hashlib.sha256().digest_size
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("mars", "no domain 'mars'"),
         ("box:1,2,3", "not four numbers"),
         ("box:a,b,c,d", "not four numbers"),
         ("box:44,40,-90,-84", "empty or off the globe"),
         ("box:0,91,0,1", "empty or off the globe"),
-        ("box:30,31,-50,-49", "holds no land"),
-        ("box:40,40.00001,-90,-89.99999", "holds no cell"),
+        ("box:30,31,-50,-49", "contains no land"),
+        ("box:40,40.00001,-90,-89.99999", "contains no cell"),
     ],
 )
-def test_a_wrong_name_is_told(name, said):
-    with pytest.raises(MsmError, match=said):
+def test_invalid_name_is_refused(name, message):
+    with pytest.raises(MsmError, match=message):
         load_domain(name)

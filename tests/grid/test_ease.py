@@ -10,7 +10,7 @@ from msm.grid.ease import EPSG, M09, M36, NEST, children, parent
 GRIDS = pytest.mark.parametrize("grid", [M09, M36], ids=lambda grid: grid.name)
 
 
-def test_m36_is_nsidcs_own_coordinates(real_data):
+def test_m36_has_the_coordinates_of_nsidc(real_data):
     shape = (M36.rows, M36.cols)
     folder = real_data / "granules"
     lat = np.fromfile(folder / "EASE2_M36km.lats.964x406x1.double").reshape(shape)
@@ -19,7 +19,7 @@ def test_m36_is_nsidcs_own_coordinates(real_data):
     assert np.abs(M36.lon[None, :] - lon).max() < 1e-9
 
 
-def test_m09_is_nsidcs_own_axes_to_float32(real_data):
+def test_m09_has_the_axes_of_nsidc_within_float32(real_data):
     axes = loadmat(real_data / "granules" / "EASE2_M09km_axes.mat")
     ulp = np.spacing(np.float32(180))
     assert np.abs(M09.lat - axes["latitude_a"].ravel()).max() <= ulp
@@ -27,7 +27,7 @@ def test_m09_is_nsidcs_own_axes_to_float32(real_data):
 
 
 @GRIDS
-def test_the_grid_is_centred_on_the_projection(grid):
+def test_grid_is_centred_on_the_projection(grid):
     # NSIDC's grid is symmetric about the equator and the prime meridian.
     assert abs(grid.x_edges[0] + grid.x_edges[-1]) < 1e-6
     assert abs(grid.y_edges[0] + grid.y_edges[-1]) < 1e-6
@@ -44,10 +44,10 @@ def test_centres_agree_with_proj(grid):
 
 @GRIDS
 @given(data=st.data())
-def test_a_cells_centre_lies_in_the_cell(grid, data):
+def test_centre_of_a_cell_lies_in_the_cell(grid, data):
     row = data.draw(st.integers(0, grid.rows - 1))
     col = data.draw(st.integers(0, grid.cols - 1))
-    found = grid.rowcol(*grid.latlon(row, col))
+    found = grid.rowcol(grid.lat[row], grid.lon[col])
     assert (found[0], found[1]) == (row, col)
 
 
@@ -66,7 +66,7 @@ def test_a_cells_centre_lies_in_the_cell(grid, data):
         (0.0, np.nan, False),
     ],
 )
-def test_the_edges_of_the_grid(grid, lat, lon, inside):
+def test_points_at_the_edges_of_the_grid(grid, lat, lon, inside):
     row, col = grid.rowcol(lat, lon)
     assert (row >= 0) == (col >= 0) == inside
     assert row < grid.rows
@@ -74,7 +74,7 @@ def test_the_edges_of_the_grid(grid, lat, lon, inside):
 
 
 @given(row=st.integers(0, M36.rows - 1), col=st.integers(0, M36.cols - 1))
-def test_the_nest_is_exact(row, col):
+def test_m36_cells_nest_m09_cells_exactly(row, col):
     rows, cols = children(row, col)
     assert rows.size == NEST**2
     assert set(zip(*parent(rows, cols), strict=True)) == {(row, col)}

@@ -21,9 +21,10 @@ from msm.model.checkpoint import WEIGHTS, load_checkpoint, make_checkpoint, save
 from msm.operations.backfill import backfill, days_between, days_of_file, plan
 from msm.operations.daily import daily
 from msm.pipeline import advance as advancing
-from msm.pipeline import executor as crews
-from msm.pipeline.chains import open_chain, touched
-from msm.pipeline.executor import Alone
+from msm.pipeline import executor as executors
+from msm.pipeline.chains import open_chain
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.ledger import stale_days
 from msm.pipeline.run import Run
 from msm.settings import Settings
 from tests.ensembles import ensemble_of
@@ -69,8 +70,8 @@ def site(store_of_forcing, cache, readers):
     return make
 
 
-def make(run, days=WANTED, replace="missing", crew=None):
-    return backfill(run, days, replace, crew or Alone(run), NOW)
+def make(run, days=WANTED, replace="missing", executor=None):
+    return backfill(run, days, replace, executor or SerialExecutor(run), NOW)
 
 
 def shas(run):
@@ -92,11 +93,11 @@ def reference(site, tmp_path_factory):
 def test_daily_and_backfill_alone_make_the_same_files(site, tmp_path, reference):
     run = site(tmp_path)
     report = make(run)
-    assert report.published == WANTED
-    assert report.run == len(DAYS)
+    assert list(report.published) == WANTED
+    assert report.days_run == len(DAYS)
     assert files(run) == reference
     again = make(run)
-    assert (again.run, again.published) == (0, [])
+    assert (again.days_run, again.published) == (0, {})
 
 
 @pytest.mark.parametrize(("workers", "blocks"), [(1, 1), (2, 2), (2, 5)])
@@ -104,9 +105,9 @@ def test_any_number_of_workers_and_blocks_makes_the_same_files(
     site, tmp_path, reference, workers, blocks
 ):
     run = site(tmp_path)
-    with crews.local_cluster(run.settings, workers) as crew:
-        crew.blocks = blocks
-        assert make(run, crew=crew).published == WANTED
+    with executors.local_cluster(run.settings, workers) as executor:
+        executor.blocks = blocks
+        assert list(make(run, executor=executor).published) == WANTED
     assert files(run) == reference
 
 
@@ -120,9 +121,9 @@ def test_an_ensemble_makes_the_same_files_day_by_day_and_in_blocks(site, tmp_pat
     days = WANTED[:4]
     for day in days:
         daily(each, day, NOW)
-    with crews.local_cluster(whole.settings, 2) as crew:
-        crew.blocks = 5
-        assert make(whole, days, crew=crew).published == days
+    with executors.local_cluster(whole.settings, 2) as executor:
+        executor.blocks = 5
+        assert list(make(whole, days, executor=executor).published) == days
     made = files(each)
     assert files(whole) == made
     assert list(made[days[0]][1]) == [layer.name for layer in LAYERS]
@@ -133,8 +134,8 @@ def test_a_spin_up_is_one_way_through_the_days(site, tmp_path, monkeypatch, capl
     near = site(tmp_path)
     far = near.settings.model_copy(update={"spin_up_days": len(DAYS) - 1})
     run = Run(far, near.readers)
-    with crews.local_cluster(run.settings, 2) as crew:
-        assert make(run, DAYS[-1:], crew=crew).run == len(DAYS)
+    with executors.local_cluster(run.settings, 2) as executor:
+        assert make(run, DAYS[-1:], executor=executor).days_run == len(DAYS)
     assert not [record for record in caplog.records if record.name.startswith("msm")]
 
 
@@ -146,12 +147,12 @@ def test_a_worker_that_is_killed_changes_nothing(site, tmp_path, reference):
     def kill_one(what, done, total):
         if done == 5:
             # The workers are the children of this process's nannies.
-            victim = crew.client.run(os.getpid)
+            victim = executor.client.run(os.getpid)
             killed.append(next(iter(victim.values())))
             os.kill(killed[0], signal.SIGKILL)
 
-    with crews.local_cluster(run.settings, 2) as crew:
-        backfill(run, WANTED, "missing", crew, NOW, kill_one)
+    with executors.local_cluster(run.settings, 2) as executor:
+        backfill(run, WANTED, "missing", executor, NOW, kill_one)
     assert killed
     assert files(run) == reference
 
@@ -204,7 +205,7 @@ def test_an_interrupt_costs_at_most_the_day_in_hand(site, tmp_path, reference):
     # What has a record and was wanted is published.
     there = store.published_days(run.settings.archive, BOX)
     assert set(chain.recorded_days()) & set(WANTED) - set(there) <= {last}
-    assert make(run).run == (WANTED[-1] - last).days
+    assert make(run).days_run == (WANTED[-1] - last).days
     assert files(run) == reference
 
 
@@ -213,23 +214,23 @@ def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_pa
     make(run)
     before = shas(run)
     revised = WANTED[4]
-    cell_fields.write(run.forcing_path(revised), weather(run, revised, seed=1))
+    cell_fields.write(run.workspace.forcing(revised), weather(run, revised, seed=1))
 
     chain = open_chain(run, revised)
-    stale, after = touched(run, chain.root.chain_id)
-    assert stale == {revised: "its forcing was made anew"}
+    stale, after = stale_days(run, chain.root.chain_id)
+    assert stale == {revised: "its forcing has changed"}
     assert after == WANTED[5:]
-    asked = plan(run, WANTED, "changed")
+    asked = plan(run, WANTED, "changed", NOW)
     assert (list(asked.why), asked.after) == ([revised], WANTED[5:])
 
     report = make(run, replace="changed")
-    assert report.published == WANTED[4:]
+    assert list(report.published) == WANTED[4:]
     changed = shas(run)
     assert {day for day in WANTED if changed[day] != before[day]} == set(WANTED[4:])
-    assert touched(run, chain.root.chain_id) == ({}, [])
+    assert stale_days(run, chain.root.chain_id) == ({}, [])
     # The same as if it had been so from the beginning.
     fresh = site(tmp_path / "fresh")
-    cell_fields.write(fresh.forcing_path(revised), weather(run, revised, seed=1))
+    cell_fields.write(fresh.workspace.forcing(revised), weather(run, revised, seed=1))
     make(fresh)
     assert files(run) == files(fresh)
 
@@ -240,9 +241,9 @@ def test_a_replay_ends_where_the_state_is_the_same_again(site, tmp_path):
     before = shas(run)
     revised = WANTED[4]
     # The network does not look at the wind.
-    cell_fields.write(run.forcing_path(revised), weather(run, revised, wind=9.0))
+    cell_fields.write(run.workspace.forcing(revised), weather(run, revised, wind=9.0))
     report = make(run, replace="changed")
-    assert report.published == [revised]
+    assert list(report.published) == [revised]
     changed = shas(run)
     assert {day for day in WANTED if changed[day] != before[day]} == {revised}
 
@@ -250,7 +251,7 @@ def test_a_replay_ends_where_the_state_is_the_same_again(site, tmp_path):
 def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
     run = site(tmp_path)
     make(run)
-    cell_fields.write(run.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+    cell_fields.write(run.workspace.forcing(WANTED[2]), weather(run, WANTED[2], seed=1))
 
     class Killed(Exception):
         pass
@@ -260,14 +261,14 @@ def test_what_a_killed_replay_left_is_found_and_finished(site, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        backfill(run, WANTED, "changed", Alone(run), NOW, kill)
-    stale, _ = touched(run, open_chain(run, WANTED[0]).root.chain_id)
-    assert stale == {WANTED[6]: f"{WANTED[5]} has come to another state since"}
+        backfill(run, WANTED, "changed", SerialExecutor(run), NOW, kill)
+    stale, _ = stale_days(run, open_chain(run, WANTED[0]).root.chain_id)
+    assert stale == {WANTED[6]: f"{WANTED[5]} has another state by now"}
     report = make(run, replace="changed")
     # The day in hand had its record, not its map.
-    assert report.published == WANTED[5:]
+    assert list(report.published) == WANTED[5:]
     fresh = site(tmp_path / "fresh")
-    cell_fields.write(fresh.forcing_path(WANTED[2]), weather(run, WANTED[2], seed=1))
+    cell_fields.write(fresh.workspace.forcing(WANTED[2]), weather(run, WANTED[2], seed=1))
     make(fresh)
     assert files(run) == files(fresh)
 
@@ -278,13 +279,13 @@ def test_the_daily_run_replays_within_its_window_and_lists_what_is_older(site, t
     before = shas_of(run, WANTED[:-1])
     old, young = WANTED[1], WANTED[6]
     for day in (old, young):
-        cell_fields.write(run.forcing_path(day), weather(run, day, seed=1))
+        cell_fields.write(run.workspace.forcing(day), weather(run, day, seed=1))
     near = Run(run.settings.model_copy(update={"replay_days": 4}), run.readers)
     assert daily(near, WANTED[-1], NOW).changed
     after = shas_of(run, WANTED[:-1])
     assert [day for day in before if before[day] != after[day]] == WANTED[6:-1]
-    stale, _ = touched(run, open_chain(run, old).root.chain_id)
-    assert stale == {old: "its forcing was made anew"}
+    stale, _ = stale_days(run, open_chain(run, old).root.chain_id)
+    assert stale == {old: "its forcing has changed"}
 
 
 def shas_of(run, days):
@@ -317,9 +318,9 @@ def test_missing_maps_are_made_again_and_the_others_left(site, tmp_path, referen
         item.path.unlink()
         item.item.unlink()
     report = make(run)
-    assert report.published == [WANTED[1], WANTED[7]]
+    assert list(report.published) == [WANTED[1], WANTED[7]]
     # From the snapshot before the one to the one before the other, nothing was run.
-    assert report.run < len(WANTED)
+    assert report.days_run < len(WANTED)
     assert files(run) == reference
 
 
@@ -327,7 +328,7 @@ def test_all_is_made_again_and_found_the_same(site, tmp_path):
     run = site(tmp_path)
     make(run)
     before = shas(run)
-    assert make(run, replace="all").unchanged == WANTED
+    assert make(run, replace="all").unchanged.keys() == set(WANTED)
     assert shas(run) == before
 
 
@@ -343,9 +344,9 @@ def test_days_of_another_checkpoint_are_not_mixed_in(site, tmp_path):
     with pytest.raises(MsmError, match=said):
         make(changed)
     # A new chain aside; the old one stays, and is found again.
-    assert make(changed, WANTED[:3], "all").published == WANTED[:3]
-    assert len(list(run.states_path.glob("*/chain.json"))) == 2
-    assert make(run, WANTED[:3], "all").published == WANTED[:3]
+    assert list(make(changed, WANTED[:3], "all").published) == WANTED[:3]
+    assert len(list(run.workspace.chains.glob("*/chain.json"))) == 2
+    assert list(make(run, WANTED[:3], "all").published) == WANTED[:3]
 
 
 def test_the_daily_run_works_beside_a_backfill(site, tmp_path, reference):
@@ -357,9 +358,9 @@ def test_the_daily_run_works_beside_a_backfill(site, tmp_path, reference):
         if what == str(WANTED[3]):
             daily(far, WANTED[-1], NOW)
 
-    report = backfill(run, WANTED[:8], "missing", Alone(run), NOW, beside)
+    report = backfill(run, WANTED[:8], "missing", SerialExecutor(run), NOW, beside)
     # The day in hand may have been published by the one or the other.
-    assert sorted(report.published + report.unchanged) == WANTED[:8]
+    assert sorted(report.published | report.unchanged) == WANTED[:8]
     make(run)
     assert files(run) == reference
 
@@ -380,7 +381,10 @@ def test_a_second_backfill_is_kept_away(site, tmp_path, sentence):
         with pytest.raises(MsmError, match=sentence):
             make(run)
 
-    assert backfill(run, WANTED[:1], "missing", Alone(run), NOW, second).published == WANTED[:1]
+    assert (
+        backfill(run, WANTED[:1], "missing", SerialExecutor(run), NOW, second).published
+        == WANTED[:1]
+    )
 
 
 def test_a_map_that_is_refused_stops_no_other(site, tmp_path):
@@ -388,10 +392,10 @@ def test_a_map_that_is_refused_stops_no_other(site, tmp_path):
     make(run)
     young = datetime(2016, 7, 14, 12, tzinfo=UTC)
     day = WANTED[-1]
-    cell_fields.write(run.forcing_path(day), weather(run, day, seed=1))
-    report = backfill(run, WANTED, "changed", Alone(run), young)
-    assert list(report.failed) == [day]
-    assert "published as final and is not replaced by a provisional map" in report.failed[day]
+    cell_fields.write(run.workspace.forcing(day), weather(run, day, seed=1))
+    report = backfill(run, WANTED, "changed", SerialExecutor(run), young)
+    assert list(report.errors) == [day]
+    assert "published as final and is not replaced by a provisional map" in str(report.errors[day])
 
 
 def test_the_end_before_the_start_and_the_future_are_refused():
@@ -417,10 +421,10 @@ def test_a_list_of_days(tmp_path):
 
 @pytest.mark.fault("dask scheduler gone")
 def test_a_scheduler_that_does_not_answer(settings, monkeypatch, sentence):
-    monkeypatch.setattr(crews, "SCHEDULER_SECONDS", 1)
+    monkeypatch.setattr(executors, "SCHEDULER_SECONDS", 1)
     with (
         pytest.raises(MsmError, match=sentence),
-        crews.remote_cluster(settings, "tcp://127.0.0.1:9"),
+        executors.remote_cluster(settings, "tcp://127.0.0.1:9"),
     ):
         pass
 
@@ -429,14 +433,14 @@ def test_the_workers_of_a_scheduler(site, tmp_path, reference):
     run = site(tmp_path)
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, **IN_THIS_PROCESS) as cluster,
-        crews.remote_cluster(run.settings, cluster.scheduler_address) as crew,
+        executors.remote_cluster(run.settings, cluster.scheduler_address) as executor,
     ):
-        make(run, crew=crew)
+        make(run, executor=executor)
     assert files(run) == reference
     with (
         LocalCluster(n_workers=0, **IN_THIS_PROCESS) as cluster,
         pytest.raises(MsmError, match="has no workers: start them with `dask worker"),
-        crews.remote_cluster(run.settings, cluster.scheduler_address),
+        executors.remote_cluster(run.settings, cluster.scheduler_address),
     ):
         pass
 

@@ -16,7 +16,8 @@ from msm.archive.naming import map_path
 from msm.archive.validate import validate
 from msm.errors import MsmError
 from msm.operations.daily import daily
-from msm.pipeline.assess import later
+from msm.pipeline.assess import assess_published
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing
 from msm.pipeline.run import Run
 from tests.site_fixture import DAYS, NOW
@@ -91,7 +92,7 @@ def test_day_by_day_and_in_one_go_is_the_same_file(settings, tmp_path, make):
 def test_the_last_hour_of_the_rain_is_in_the_next_day(online, fresh_sandbox, make, caplog):
     fresh_sandbox.withhold("NLDAS_FORA0125_H.A20160604.0000.020.nc")
     make(online)
-    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 lacks 1 of 25" in caplog.text
+    assert "NLDAS_FORA0125_H 2.0 of 2016-06-03 is missing 1 of 25" in caplog.text
     assert "2016-06-04T00Z" in caplog.text
 
 
@@ -102,10 +103,10 @@ def test_a_missing_retrieval_never_stops_a_map(online, fresh_sandbox, make, read
     published = make(online)
     assert published.changed
     run = Run(online, readers)
-    assert later(run, [LAST]) == []
+    assert assess_published(run, [LAST], [], SerialExecutor(run)) == []
     assert read_assessment(published.path).satellite is None
     fresh_sandbox.reset()
-    assert later(run, [LAST]) == [LAST]
+    assert assess_published(run, [LAST], [], SerialExecutor(run)) == [LAST]
     seen = read_assessment(published.path)
     assert (seen.satellite_granule, seen.satellite.cells > 0) == (granule, True)
 
@@ -164,10 +165,10 @@ KILLED = textwrap.dedent(
     import os, signal
     from datetime import UTC, date, datetime
     from msm.archive import netcdf
-    from msm.pipeline.daily import daily
+    from msm.operations.daily import daily
     from msm.pipeline.run import open_run
     from msm.settings import read_settings
-    from tests.pipeline.test_daily import Clock
+    from tests.operations.test_daily import Clock
 
     netcdf.datetime = Clock
 

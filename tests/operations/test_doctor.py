@@ -11,7 +11,7 @@ from msm.archive import store
 from msm.archive.assessment import read_assessment
 from msm.operations import doctor
 from msm.operations.doctor import Verdict, examine, token_end
-from msm.operations.scheduled_run import watch
+from msm.operations.scheduled_run import scheduled_run
 from msm.pipeline.run import Run
 from tests.site_fixture import DAYS
 
@@ -35,7 +35,7 @@ def run(online, readers):
 
 
 def test_a_site_that_is_well(run):
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     told = found(run)
     assert list(told) == [
         *("versions", "work", "archive", "checkpoint", "device", "token", "clock"),
@@ -46,7 +46,7 @@ def test_a_site_that_is_well(run):
 
 
 def test_a_damaged_map(run):
-    (done,) = watch(run, NOW).published
+    (done,) = scheduled_run(run, NOW).published
     done.path.write_bytes(done.path.read_bytes()[:-100])
     told = found(run)
     assert told["newest map"].verdict == Verdict.bad
@@ -54,9 +54,9 @@ def test_a_damaged_map(run):
 
 
 def test_a_map_that_a_limit_withholds(run):
-    (done,) = watch(run, NOW).published
+    (done,) = scheduled_run(run, NOW).published
     holes = read_assessment(done.path).model_copy(update={"valid_fraction": 0.5})
-    store.assess(run.settings.archive, run.domain.name, holes.judged(run.settings.limits))
+    store.assess(run.settings.archive, run.domain.name, [holes.judged(run.settings.limits)])
     told = found(run)["quality"]
     assert told.verdict == Verdict.bad
     assert told.what.endswith("2016-06-03 (valid_fraction) the first")

@@ -3,9 +3,10 @@
 import pytest
 
 from msm.fields import cell_fields
-from msm.operations.fetch import fetch, revised
+from msm.operations.fetch import fetch
 from msm.pipeline.day_sources import IncompleteDayError
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.refresh import find_revised_inputs
 from msm.pipeline.run import open_run
 from tests.site_fixture import DAYS
 
@@ -19,11 +20,11 @@ def run(online):
 
 
 def bring(run):
-    return fetch(run, DAYS[0], DAYS[-1], Alone(run))
+    return fetch(run, DAYS[0], DAYS[-1], SerialExecutor(run))
 
 
 def labels(run):
-    return {day: cell_fields.read_label(run.forcing_path(day)) for day in DAYS}
+    return {day: cell_fields.read_label(run.workspace.forcing(day)) for day in DAYS}
 
 
 def downloads(sandbox):
@@ -43,13 +44,13 @@ def test_a_revision_is_followed_where_the_granule_is_another(run, fresh_sandbox)
     before = labels(run)
     # A bump of the metadata only.
     fresh_sandbox.revise(HOUR, changed=False)
-    assert revised(run, DAYS) == {}
+    assert find_revised_inputs(run, DAYS) == {}
     fresh_sandbox.revise(HOUR)
     assert bring(run) == {DAYS[1]: f"{HOUR} is offered now"}
     after = labels(run)
     assert [day for day in DAYS if after[day] != before[day]] == [DAYS[1]]
     assert after[DAYS[1]].sha256 != before[DAYS[1]].sha256
-    assert revised(run, DAYS) == {}
+    assert find_revised_inputs(run, DAYS) == {}
 
 
 def test_a_better_source_is_followed_and_a_worse_one_is_not(run, fresh_sandbox):
@@ -75,7 +76,7 @@ def test_what_comes_before_a_day_that_cannot_be_made_is_stored(run, fresh_sandbo
         "MERRA2_400.tavg1_2d_slv_Nx.20160602.nc4",
     ):
         fresh_sandbox.withhold(name)
-    with pytest.raises(IncompleteDayError, match="2016-06-02 lacks 1 of 25"):
+    with pytest.raises(IncompleteDayError, match="2016-06-02 is missing 1 of 25"):
         bring(run)
-    assert run.forcing_path(DAYS[0]).exists()
-    assert not run.forcing_path(DAYS[1]).exists()
+    assert run.workspace.forcing(DAYS[0]).exists()
+    assert not run.workspace.forcing(DAYS[1]).exists()

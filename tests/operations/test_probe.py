@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import netCDF4
 import pytest
 
-from msm.cli.inspect import inspect
+from msm.cli.inspect import summarise
 from msm.operations.daily import daily
 from msm.operations.probe import probe
 from msm.pipeline.run import Run
@@ -51,7 +51,7 @@ def test_a_changed_granule_is_told(settings, cache, readers, tmp_path, change, s
 
 def test_a_map_is_inspected_as_a_granule_is(settings, readers):
     published = daily(Run(settings, readers), DAYS[-1], NOW)
-    summary = inspect(published.path)
+    summary = summarise(published.path)
     assert (summary["product"], summary["version"]) == ("MSM-SM-D-M09", "1.1")
     assert summary["day"] == "2016-06-03"
     soil_moisture = summary["variables"]["soil_moisture"]

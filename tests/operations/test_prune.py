@@ -56,7 +56,7 @@ def chain_of(run, **changes):
         statics_sha256="c" * 64,
         processing_version=msm.PROCESSING_VERSION,
     )
-    return open_chain(run.states_path, root.model_copy(update=changes))
+    return open_chain(run.workspace.chains, root.model_copy(update=changes))
 
 
 def filled(chain, days=100, last=NEWEST, when=TODAY - timedelta(days=30)):
@@ -92,10 +92,10 @@ def test_granules_go_when_their_days_are_made_old_and_final(run):
     midnight = datetime(2016, 5, 1, tzinfo=UTC)
     files = [put(nldas(run, midnight + timedelta(hours=n))) for n in range(49)]
     for day in (date(2016, 5, 1), NEWEST):
-        put(run.forcing_path(day))
+        put(run.workspace.forcing(day))
     # Of 00Z on May 1 the day before was not made; 00Z on May 2 is needed for May 2.
     assert going(run)["granules"] == set(files[1:24])
-    put(run.forcing_path(date(2016, 5, 2)))
+    put(run.workspace.forcing(date(2016, 5, 2)))
     assert going(run)["granules"] == set(files[1:48])
     shorter = run.settings.model_copy(update={"granule_days": 32})
     assert going(Run(shorter, run.readers))["granules"] == set(files[1:24])
@@ -107,8 +107,8 @@ def test_granules_go_when_their_days_are_made_old_and_final(run):
 
 def test_the_folder_that_is_read_in_place_of_earthdata_is_not_a_cache(run):
     put(nldas(run, datetime(2016, 4, 1, 5, tzinfo=UTC)))
-    put(run.forcing_path(date(2016, 4, 1)))
-    put(run.forcing_path(NEWEST))
+    put(run.workspace.forcing(date(2016, 4, 1)))
+    put(run.workspace.forcing(NEWEST))
     assert "granules" in going(run)
     for mirror in (run.settings.work, run.settings.work / "granules" / "NLDAS_FORA0125_H.2.0"):
         settings = run.settings.model_copy(update={"mirror": mirror})
@@ -139,16 +139,16 @@ def test_a_chain_that_was_just_written_is_left_to_its_run(run):
 def test_forcing_stays_unless_days_are_given_and_as_long_as_a_replay_needs_it(run):
     days = [NEWEST - timedelta(days=n) for n in range(100)]
     for day in days:
-        put(run.forcing_path(day))
+        put(run.workspace.forcing(day))
     filled(chain_of(run))
     assert "forcing" not in going(run)
     few = Run(run.settings.model_copy(update={"forcing_days": 50}), run.readers)
-    assert going(few)["forcing"] == {run.forcing_path(day) for day in days[51:]}
+    assert going(few)["forcing"] == {run.workspace.forcing(day) for day in days[51:]}
     # The window begins with the day after the state that is kept two days before the newest.
     fewest = Run(run.settings.model_copy(update={"forcing_days": 1}), run.readers)
-    assert going(fewest)["forcing"] == {run.forcing_path(day) for day in days[2:]}
+    assert going(fewest)["forcing"] == {run.workspace.forcing(day) for day in days[2:]}
     # Without states the spin-up needs it all.
-    run.states_path.rename(run.states_path.with_name("elsewhere"))
+    run.workspace.chains.rename(run.workspace.chains.with_name("elsewhere"))
     assert "forcing" not in going(fewest)
 
 
@@ -159,14 +159,14 @@ def test_retrievals_go_with_the_forcing_of_the_days_that_know_them(run, tmp_path
     run = Run(run.settings.model_copy(update=changes), run.readers)
     days = [NEWEST - timedelta(days=n) for n in range(100)]
     for day in days:
-        put(run.forcing_path(day))
-        put(run.retrieval_path(day - timedelta(days=2)))
+        put(run.workspace.forcing(day))
+        put(run.workspace.retrieval(day - timedelta(days=2)))
     filled(chain_of(run))
     gone = going(run)
-    assert gone["forcing"] == {run.forcing_path(day) for day in days[51:]}
+    assert gone["forcing"] == {run.workspace.forcing(day) for day in days[51:]}
     # The first day whose forcing is kept may know of the fourth day before it.
-    assert gone["retrievals"] == {run.retrieval_path(day) for day in days[55:]} | {
-        run.retrieval_path(days[-1] - timedelta(days=n)) for n in (1, 2)
+    assert gone["retrievals"] == {run.workspace.retrieval(day) for day in days[55:]} | {
+        run.workspace.retrieval(days[-1] - timedelta(days=n)) for n in (1, 2)
     }
     everlasting = run.settings.model_copy(update={"forcing_days": None})
     assert "retrievals" not in going(Run(everlasting, run.readers))
@@ -176,9 +176,9 @@ def test_a_granule_of_smap_goes_when_its_retrievals_are_stored(run):
     day = date(2016, 4, 1)
     folder = run.settings.work / "granules" / "SPL3SMP_E.006"
     path = put(folder / f"SMAP_L3_SM_P_E_{day:%Y%m%d}_R19240_001.h5")
-    put(run.forcing_path(NEWEST))
+    put(run.workspace.forcing(NEWEST))
     assert "granules" not in going(run)
-    put(run.retrieval_path(day))
+    put(run.workspace.retrieval(day))
     assert going(run)["granules"] == {path}
 
 
@@ -189,7 +189,7 @@ def test_old_chains_go_whole_and_the_one_in_use_never(run):
         for name in ("checkpoint_sha256", "mask_sha256", "processing_version")
     ]
     assert "old chains" not in going(run)
-    age(run.states_path, LATER - timedelta(days=91))
+    age(run.workspace.chains, LATER - timedelta(days=91))
     plan = prune.plan(run, LATER)
     (total,) = [total for total in prune.totals(plan) if total.kind == "old chains"]
     assert total == prune.Total("old chains", 3, total.size, date(2016, 2, 25), NEWEST)
@@ -197,13 +197,19 @@ def test_old_chains_go_whole_and_the_one_in_use_never(run):
     assert {item.path.parent for item in plan if item.kind == "snapshots"} == {in_use.folder}
     assert len(prune.remove(plan)) == len(plan)
     assert not any(chain.folder.exists() for chain in others)
-    assert [path.name for path in run.states_path.iterdir()] == [in_use.folder.name]
+    assert [path.name for path in run.workspace.chains.iterdir()] == [in_use.folder.name]
     assert in_use.path(NEWEST).exists()
 
 
 def test_what_stands_on_another_mask_is_forgotten_as_an_old_chain_is(run):
     for kind in ("forcing", "retrievals"):
-        put(run.settings.work / kind / f"{run.label[:-8]}00000000" / "2016" / "20160601.nc")
+        put(
+            run.settings.work
+            / kind
+            / f"{run.workspace.label[:-8]}00000000"
+            / "2016"
+            / "20160601.nc"
+        )
     assert going(run, TODAY) == {}
     gone = going(run, LATER)
     assert (len(gone["forcing"]), len(gone["retrievals"])) == (1, 1)
@@ -215,7 +221,7 @@ def test_statics_say_which_chain_is_in_use_once_they_are_stored(run):
     n = run.domain.n_cell
     flags = cell_fields.np.zeros(n, bool)
     fields = CellFields(run.domain.mask_sha256, None, {}, {}, flags, (), flags)
-    cell_fields.write(run.statics_path, fields)
+    cell_fields.write(run.workspace.statics, fields)
     assert "old chains" in going(run, LATER)
     chain = filled(chain_of(run, statics_sha256=fields.sha256), when=LATER - timedelta(days=100))
     assert chain.folder not in going(run, LATER)["old chains"]
@@ -227,8 +233,8 @@ def test_what_msm_does_not_know_stays_and_keeps_its_chain(run, caplog):
     put(run.settings.work / "notes.txt")
     put(nldas(run, TODAY).with_name("mine.nc"))
     put(run.settings.work / "granules" / "mine" / "a.nc")
-    put(run.forcing_path(NEWEST).with_name("20169999.nc"))
-    put(run.forcing_path(NEWEST).with_name(".mine.1@here.tmp"))
+    put(run.workspace.forcing(NEWEST).with_name("20169999.nc"))
+    put(run.workspace.forcing(NEWEST).with_name(".mine.1@here.tmp"))
     put(run.settings.work / "states" / "conus-00000000" / "chain.json")
     before = everything(run.settings.work)
     plan = prune.plan(run, LATER)
@@ -251,9 +257,9 @@ def test_what_dead_processes_left_goes_and_what_living_ones_write_stays(run):
     left = [
         put(chain.folder / f".20160602.h5.{pid}@here.tmp"),
         put(chain.folder / "records" / f".20160602.json.{pid}@here.tmp"),
-        put(run.forcing_path(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
-        put(run.retrieval_path(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
-        put(run.statics_path.with_name(f".{run.statics_path.name}.{pid}@here.tmp")),
+        put(run.workspace.forcing(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
+        put(run.workspace.retrieval(NEWEST).with_name(f".20160603.nc.{pid}@here.tmp")),
+        put(run.workspace.statics.with_name(f".{run.workspace.statics.name}.{pid}@here.tmp")),
         put(nldas(run, TODAY).parent / f".incoming-{pid}" / "part").parent,
     ]
     age(run.settings.work, TODAY - timedelta(days=1))
@@ -272,8 +278,8 @@ def test_a_link_out_of_the_work_folder_is_never_followed(run, tmp_path):
     granules.symlink_to(outside)
     put(outside / nldas(run, datetime(2016, 4, 1, 5, tzinfo=UTC)).name)
     for day in (NEWEST, date(2016, 4, 1)):
-        put(run.forcing_path(day))
-    forcing = run.settings.work / "forcing" / run.label
+        put(run.workspace.forcing(day))
+    forcing = run.settings.work / "forcing" / run.workspace.label
     (forcing / "2015").symlink_to(outside)
     chain = filled(chain_of(run))
     chain.path(date(2016, 3, 3)).unlink()
@@ -321,11 +327,11 @@ def test_a_prune_that_is_killed_is_finished_by_the_next(run):
     )
     assert done.returncode == -9
     assert not old.folder.exists()
-    assert list(run.states_path.glob("*/chain.json")) == []
+    assert list(run.workspace.chains.glob("*/chain.json")) == []
     (left,) = prune.plan(run, LATER)
     assert left.kind == "left-over files"
     prune.remove([left])
-    assert everything(run.states_path) == set()
+    assert everything(run.workspace.chains) == set()
 
 
 def test_a_day_is_made_again_in_one_step_after_a_prune(settings, readers):

@@ -14,11 +14,11 @@ from msm.archive.sidecars import FRESHNESS, LATEST
 from msm.errors import MsmError
 from msm.operations.backfill import backfill
 from msm.operations.daily import daily
-from msm.operations.day_states import State, states, troubles
-from msm.operations.scheduled_run import Watched, watch
+from msm.operations.day_states import State, read_failures, states
+from msm.operations.scheduled_run import ScheduledReport, scheduled_run
 from msm.pipeline.day_sources import IncompleteDayError
-from msm.pipeline.executor import Alone
-from msm.pipeline.model_inputs import given
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.model_inputs import model_inputs
 from msm.pipeline.run import Run
 from msm.settings import Limits
 from tests.made_up import files
@@ -71,12 +71,12 @@ def searches(sandbox, since=0):
 
 def test_a_window_is_made_and_left_alone_when_nothing_has_changed(site, fresh_sandbox):
     run = site()
-    found = watch(run, NOW)
+    found = scheduled_run(run, NOW)
     assert [done.day for done in found.published] == DAYS
     assert {state.state for state in found.states} == {State.published}
     made = files(run)
     asked = len(fresh_sandbox.requests())
-    again = watch(run, NOW + timedelta(hours=6))
+    again = scheduled_run(run, NOW + timedelta(hours=6))
     assert again.published == []
     assert files(run) == made
     # One search, in two requests; nothing is downloaded.
@@ -87,12 +87,12 @@ def test_a_window_is_made_and_left_alone_when_nothing_has_changed(site, fresh_sa
 @pytest.mark.fault("a granule published again with other values")
 def test_a_revised_granule_makes_its_day_and_those_after_it_anew(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     fresh_sandbox.revise(hour(DAYS[1], 6), changed=False)
-    assert watch(run, NOW).published == []
+    assert scheduled_run(run, NOW).published == []
     fresh_sandbox.revise(hour(DAYS[1], 6))
-    assert [done.day for done in watch(run, NOW).published] == DAYS[1:]
-    watch(fresh, NOW)
+    assert [done.day for done in scheduled_run(run, NOW).published] == DAYS[1:]
+    scheduled_run(fresh, NOW)
     assert files(run) == files(fresh)
 
 
@@ -100,7 +100,7 @@ def test_a_revised_granule_makes_its_day_and_those_after_it_anew(site, fresh_san
 def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
     names = withhold(fresh_sandbox, DAYS[1])
-    found = watch(run, NOW)
+    found = scheduled_run(run, NOW)
     assert [done.day for done in found.published] == DAYS[:1]
     assert found.alarms == []
     told = json.loads((domain_folder(run.settings.archive, BOX) / FRESHNESS).read_text())
@@ -116,15 +116,15 @@ def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
         NOW,
         datetime(2016, 6, 13, tzinfo=UTC),
     )
-    assert "of 2016-06-02 lacks 1 of 25" in second.note
+    assert "of 2016-06-02 is missing 1 of 25" in second.note
     assert third.state is State.pending
     later = NOW + timedelta(hours=2)
-    assert watch(run, later).states[1].since == NOW
+    assert scheduled_run(run, later).states[1].since == NOW
     for name in names:
         fresh_sandbox.restore(name)
-    assert [done.day for done in watch(run, later).published] == DAYS[1:]
-    assert troubles(run) == {}
-    watch(fresh, NOW)
+    assert [done.day for done in scheduled_run(run, later).published] == DAYS[1:]
+    assert read_failures(run) == {}
+    scheduled_run(fresh, NOW)
     assert files(run) == files(fresh)
 
 
@@ -132,10 +132,10 @@ def test_a_day_without_a_source_is_waited_for_and_no_other(site, fresh_sandbox):
 def test_a_day_that_never_comes_alarms_when_waiting_has_ended(site, fresh_sandbox, sentence):
     run = site()
     withhold(fresh_sandbox, DAYS[1])
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     first, second, third = states(run, DAYS, datetime(2016, 6, 13, 1, tzinfo=UTC))
     with pytest.raises(MsmError, match=sentence):
-        Watched(DAYS[0], DAYS[-1], states=[first, second, third]).raise_alarms()
+        ScheduledReport(DAYS[0], DAYS[-1], states=[first, second, third]).raise_alarms()
     assert (second.state, second.accepted, second.alarms) == (State.gap, False, True)
     # Its own sources are still within their time.
     assert third.state is State.pending
@@ -145,8 +145,8 @@ def test_a_version_that_stopped_is_an_alarm_of_its_own(site, fresh_sandbox):
     """As long as it may be late, it is latency; the next source would hide it for ever after."""
     fresh_sandbox.set_clock(NOW)
     run = site(window_days=12)
-    assert watch(run, NOW + timedelta(days=6)).stopped == {}
-    found = watch(run, NOW + timedelta(days=20))
+    assert scheduled_run(run, NOW + timedelta(days=6)).stopped == {}
+    found = scheduled_run(run, NOW + timedelta(days=20))
     assert found.stopped == {"NLDAS_FORA0125_H 2.0": "nothing has come since 2016-06-12"}
     with pytest.raises(MsmError, match=r"NLDAS_FORA0125_H 2.0: nothing has come since .* ended"):
         found.raise_alarms()
@@ -158,23 +158,24 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
     """The days after it are made; when it comes after all, all are as if it had never lacked."""
     run, fresh = site(gaps={DAYS[1]: "the provider lost it"}), site("fresh")
     names = withhold(fresh_sandbox, DAYS[1])
-    found = watch(run, NOW)
+    found = scheduled_run(run, NOW)
     assert [done.day for done in found.published] == [DAYS[0], DAYS[2]]
     assert found.alarms == []
     gap = found.states[1]
     assert (gap.state, gap.accepted, gap.note) == (State.gap, True, "the provider lost it")
-    eve, bridged = (given(run, day).fields for day in DAYS[:2])
+    eve, bridged = (model_inputs(run, day).fields for day in DAYS[:2])
     assert not bridged.fields["precipitation"].any()
     assert (bridged.fields["air_temperature"] == eve.fields["air_temperature"]).all()
-    assert watch(run, NOW).published == []
-    with pytest.raises(IncompleteDayError, match="of 2016-06-02 lacks 1 of 25"):
+    assert scheduled_run(run, NOW).published == []
+    with pytest.raises(IncompleteDayError, match="of 2016-06-02 is missing 1 of 25"):
         daily(run, DAYS[1], NOW)
-    assert backfill(run, DAYS, "missing", Alone(run), NOW).published == []
+    assert backfill(run, DAYS, "missing", SerialExecutor(run), NOW).published == {}
     for name in names:
         fresh_sandbox.restore(name)
-    assert backfill(run, DAYS, "changed", Alone(run), NOW).published == DAYS[1:]
-    assert watch(run, NOW).published == []
-    watch(fresh, NOW)
+    done = backfill(run, DAYS, "changed", SerialExecutor(run), NOW)
+    assert list(done.published) == DAYS[1:]
+    assert scheduled_run(run, NOW).published == []
+    scheduled_run(fresh, NOW)
     assert files(run) == files(fresh)
 
 
@@ -182,27 +183,27 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
 def test_a_better_source_is_taken_and_a_worse_one_never(site, fresh_sandbox):
     run, fresh = site(), site("fresh")
     fresh_sandbox.withhold(hour(DAYS[2], 12))
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     item = store.read_item(run.settings.archive, BOX, DAYS[2])
     fresh_sandbox.restore(hour(DAYS[2], 12))
-    assert [done.day for done in watch(run, NOW).published] == DAYS[2:]
+    assert [done.day for done in scheduled_run(run, NOW).published] == DAYS[2:]
     assert store.read_item(run.settings.archive, BOX, DAYS[2]).revision == item.revision + 1
-    watch(fresh, NOW)
+    scheduled_run(fresh, NOW)
     made = files(run)
     assert made == files(fresh)
     fresh_sandbox.withhold(hour(DAYS[2], 12))
-    assert watch(run, NOW).published == []
+    assert scheduled_run(run, NOW).published == []
     assert files(run) == made
 
 
 def test_maps_become_final_when_their_inputs_do(site, monkeypatch):
     run = site()
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     assert {store.read_item(run.settings.archive, BOX, d).status for d in DAYS} == {"provisional"}
     # As if nothing had come due since.
     monkeypatch.setattr("msm.operations.scheduled_run.due_day", lambda domain, moment: DAYS[-1])
-    assert [done.status for done in watch(run, LATER).published] == ["final"] * 3
-    assert watch(run, LATER).published == []
+    assert [done.status for done in scheduled_run(run, LATER).published] == ["final"] * 3
+    assert scheduled_run(run, LATER).published == []
 
 
 def test_a_day_is_made_at_its_due_moment_and_not_before(site, fresh_sandbox):
@@ -211,11 +212,11 @@ def test_a_day_is_made_at_its_due_moment_and_not_before(site, fresh_sandbox):
     due = datetime(2016, 6, 8, tzinfo=UTC)
     for moment, made in ((due - timedelta(hours=1), DAYS[1]), (due, DAYS[2])):
         fresh_sandbox.set_clock(moment)
-        found = watch(run, moment)
+        found = scheduled_run(run, moment)
         assert [done.day for done in found.published] == [made]
         assert found.states[0].note == "provisional, revision 1"
     asked = len(fresh_sandbox.requests())
-    assert watch(run, due + timedelta(hours=12)).published == []
+    assert scheduled_run(run, due + timedelta(hours=12)).published == []
     assert searches(fresh_sandbox, asked) == {"NLDAS_FORA0125_H": 2}
 
 
@@ -225,15 +226,17 @@ WIDE = Limits(step=1, satellite_bias=1, satellite_ubrmse=1, satellite_correlatio
 
 def test_limits_that_moved_judge_anew_and_a_withheld_map_is_not_the_latest(site):
     run = site(limits=WIDE)
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     path = map_path(run.settings.archive, BOX, DAYS[-1])
     assert read_assessment(path).verdict == "good"
-    watch(Run(run.settings.model_copy(update={"limits": Limits(step=1e-9)}), run.readers), NOW)
+    scheduled_run(
+        Run(run.settings.model_copy(update={"limits": Limits(step=1e-9)}), run.readers), NOW
+    )
     assert (read_assessment(path).verdict, read_assessment(path).exceeded) == ("flagged", ("step",))
     latest = domain_folder(run.settings.archive, BOX) / LATEST
     assert json.loads(latest.read_text())["day"] == str(DAYS[-1])
     holes = read_assessment(path).model_copy(update={"valid_fraction": 0.5}).judged(WIDE)
-    store.assess(run.settings.archive, BOX, holes)
+    store.assess(run.settings.archive, BOX, [holes])
     assert json.loads(latest.read_text())["day"] == str(DAYS[-2])
 
 
@@ -241,7 +244,7 @@ def test_maps_are_held_against_yesterday_and_the_satellite(site, fresh_sandbox):
     run = site(limits=WIDE)
     smap = f"SMAP_L3_SM_P_E_{DAYS[1]:%Y%m%d}_R19240_001.h5"
     fresh_sandbox.withhold(smap)
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     paths = [map_path(run.settings.archive, BOX, day) for day in DAYS]
     first, second, third = map(read_assessment, paths)
     assert first.yesterday is None
@@ -254,7 +257,7 @@ def test_maps_are_held_against_yesterday_and_the_satellite(site, fresh_sandbox):
     }
     made = files(run)
     fresh_sandbox.restore(smap)
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     late = read_assessment(paths[1])
     assert late.satellite_granule == smap
     assert late.satellite.cells == sum(part.cells for part in late.by_vegetation.values())

@@ -20,9 +20,13 @@ def run(settings, readers, tmp_path):
     card = tmp_path / "ensemble.json"
     save_checkpoint(card, ensemble_of(load_checkpoint(WEIGHTS / "first.json").card))
     run = Run(settings.model_copy(update={"checkpoint": card}), readers)
-    store(run.statics_path, run, None, sand=0.4, clay=0.2, vegetation_water_content=[2.0, np.nan])
+    store(
+        run.workspace.statics, run, None, sand=0.4, clay=0.2, vegetation_water_content=[2.0, np.nan]
+    )
     weather = {"air_temperature": 290.0, "specific_humidity": 0.01, "shortwave_down": 200.0}
-    store(run.forcing_path(DAY), run, DAY, **weather, precipitation=2.0, wind_speed=[np.nan, 3.0])
+    store(
+        run.workspace.forcing(DAY), run, DAY, **weather, precipitation=2.0, wind_speed=[np.nan, 3.0]
+    )
     return run
 
 
@@ -44,11 +48,11 @@ def store(path, run, day, **values):
 
 
 def test_a_cell_is_lacking_only_where_an_input_that_is_needed_is_missing(run):
-    fields = cell_fields.read(run.forcing_path(DAY), run.domain).fields
+    fields = cell_fields.read(run.workspace.forcing(DAY), run.domain).fields
     fields["shortwave_down"][5] = np.nan
-    store(run.forcing_path(DAY), run, DAY, **fields)
-    given = blocks.weather(run, DAY, None)
-    np.testing.assert_array_equal(given.lacking.nonzero()[0], [5])
+    store(run.workspace.forcing(DAY), run, DAY, **fields)
+    given = blocks.inputs(run, DAY, None)
+    np.testing.assert_array_equal(given.incomplete.nonzero()[0], [5])
     names = [spec.name for spec in run.checkpoint.card.forcing]
     wind, longwave = (given.columns[:, names.index(n)] for n in ("wind_speed", "longwave_down"))
     rest = np.arange(run.domain.n_cell) != 5
@@ -62,8 +66,8 @@ def test_a_cell_is_lacking_only_where_an_input_that_is_needed_is_missing(run):
 def test_what_the_network_says_of_a_day_is_stored_in_three_fields(run):
     chain = open_chain(run, DAY)
     n_cell = run.domain.n_cell
-    given = blocks.weather(run, DAY, None)
-    given.lacking[7] = True
+    given = blocks.inputs(run, DAY, None)
+    given.incomplete[7] = True
     whole = slice(0, n_cell)
     stepped = blocks.step(run, whole, given, blocks.cold(run, whole), None)
     assert stepped.state.hidden_size == 48

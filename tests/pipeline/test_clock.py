@@ -9,8 +9,8 @@ import pytest
 
 from msm.fields.cell_fields import read_label
 from msm.operations.daily import daily
-from msm.operations.day_states import State, last_look
-from msm.operations.scheduled_run import watch
+from msm.operations.day_states import State, last_scan
+from msm.operations.scheduled_run import scheduled_run
 from msm.pipeline.run import Run, midnight
 from tests.made_up import files
 from tests.site_fixture import DAYS
@@ -47,12 +47,12 @@ def zone(monkeypatch):
 def test_a_clock_that_is_set_back(site, fresh_sandbox):
     run = site("run", 1)
     for day in DAYS[1:]:
-        watch(run, midnight(day) + DUE)
+        scheduled_run(run, midnight(day) + DUE)
     assert daily(run, DAYS[2], LATER).status == "final"
     before = files(run)
     assert list(before) == DAYS[1:]
     for day in DAYS[1:]:
-        found = watch(run, midnight(day) + DUE)
+        found = scheduled_run(run, midnight(day) + DUE)
         assert (found.published, found.alarms) == ([], [])
     again = daily(run, DAYS[2], NOW)
     assert (again.changed, again.status) == (False, "final")
@@ -63,14 +63,14 @@ def test_a_clock_that_is_set_back(site, fresh_sandbox):
 def test_a_clock_that_is_set_forward(site, fresh_sandbox):
     run, right = site("run"), site("right")
     fresh_sandbox.set_clock(NOW)
-    watch(right, NOW)
+    scheduled_run(right, NOW)
     # A year ahead by mistake: nothing is there yet, and nothing is made of it.
-    found = watch(run, NOW + timedelta(days=365))
+    found = scheduled_run(run, NOW + timedelta(days=365))
     assert (found.published, found.alarms) == ([], [])
     assert {state.state for state in found.states} == {State.pending}
-    assert [done.day for done in watch(run, NOW).published] == DAYS
+    assert [done.day for done in scheduled_run(run, NOW).published] == DAYS
     # The day of the last deep look lay in the future: the next day looks far back all the same.
-    assert last_look(run).deep_on == NOW.date()
+    assert last_scan(run).deep_on == NOW.date()
     assert files(run) == files(right)
 
 
@@ -98,10 +98,10 @@ def test_days_are_utc_days_in_every_time_zone(site, zone, fresh_sandbox, days):
         if granules:
             shutil.copytree(granules, run.settings.work / "granules")
         granules = run.settings.work / "granules"
-        found = watch(run, midnight(days[-1]) + DUE)
+        found = scheduled_run(run, midnight(days[-1]) + DUE)
         assert [done.day for done in found.published] == days
         for day in days:
-            used = read_label(run.forcing_path(day)).inputs
+            used = read_label(run.workspace.forcing(day)).inputs
             hours = {f"{day:%Y%m%d}.{hour:02}00" for hour in range(24)}
             hours.add(f"{day + timedelta(days=1):%Y%m%d}.0000")
             assert {re.search(r"\d{8}\.\d{4}", entry.granule)[0] for entry in used} == hours

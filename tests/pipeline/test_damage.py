@@ -13,7 +13,7 @@ from msm.archive.naming import domain_folder, map_path
 from msm.archive.sidecars import CATALOG, COLLECTION, LATEST
 from msm.archive.validate import CHECKSUMS
 from msm.fields import cell_fields
-from msm.operations.scheduled_run import watch
+from msm.operations.scheduled_run import scheduled_run
 from msm.pipeline.chains import open_chain, prediction_path
 from msm.pipeline.run import Run
 from tests.made_up import files
@@ -62,7 +62,7 @@ def case(fault, where, damage=cut):
 @pytest.mark.parametrize(
     ("where", "damage"),
     [
-        case(pytest.mark.fault("corrupt forcing"), lambda run: run.forcing_path(MADE)),
+        case(pytest.mark.fault("corrupt forcing"), lambda run: run.workspace.forcing(MADE)),
         case(pytest.mark.fault("corrupt snapshot"), lambda run: chain(run).path(MADE)),
         case(pytest.mark.fault("corrupt snapshot"), lambda run: chain(run).path(MADE), flip),
         case(
@@ -90,7 +90,7 @@ def test_the_next_run_heals(run, wanted, msm, sentence, where, damage):
 def test_forcing_whose_values_are_damaged(run, msm, sentence):
     """Its label is whole: it is found by who reads it."""
     before = files(run)
-    forcing = run.forcing_path(MADE)
+    forcing = run.workspace.forcing(MADE)
     with h5py.File(forcing, "a") as file:
         file["precipitation"][0] += 1.0
     status, said = msm(run.settings, "daily", "--date", MADE)
@@ -102,9 +102,9 @@ def test_forcing_whose_values_are_damaged(run, msm, sentence):
 
 @pytest.mark.fault("corrupt forcing")
 def test_a_scheduled_run_is_not_stopped_by_damaged_forcing(run, wanted, sentence, caplog):
-    cut(run.forcing_path(MADE))
+    cut(run.workspace.forcing(MADE))
     near = run.settings.model_copy(update={"window_days": 2, "deep_days": 2})
-    found = watch(Run(near, run.readers), datetime(2016, 6, 8, 12, tzinfo=UTC))
+    found = scheduled_run(Run(near, run.readers), datetime(2016, 6, 8, 12, tzinfo=UTC))
     assert re.search(sentence, caplog.text)
     assert found.alarms == []
     assert files(run) == wanted
@@ -113,7 +113,7 @@ def test_a_scheduled_run_is_not_stopped_by_damaged_forcing(run, wanted, sentence
 @pytest.mark.parametrize(
     ("where", "damage"),
     [
-        case(pytest.mark.fault("corrupt statics"), lambda run: run.statics_path),
+        case(pytest.mark.fault("corrupt statics"), lambda run: run.workspace.statics),
         case(pytest.mark.fault("corrupt prediction"), prediction),
         case(pytest.mark.fault("corrupt assessment"), assessment),
         case(pytest.mark.fault("corrupt STAC item"), lambda run: map_of(run).with_suffix(".json")),
@@ -135,7 +135,7 @@ def test_what_is_to_be_removed_is_named_and_made_anew(run, msm, sentence, where,
 
 @pytest.mark.fault("corrupt note of the days")
 def test_a_note_of_the_days_is_made_anew_when_it_is_removed(run, msm, sentence):
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     before = files(run)
     (path,) = (run.settings.work / "days").glob("*-look.json")
     cut(path)
@@ -144,7 +144,7 @@ def test_a_note_of_the_days_is_made_anew_when_it_is_removed(run, msm, sentence):
     assert re.search(sentence, said), said
     assert "Traceback" not in said
     path.unlink()
-    watch(run, NOW)
+    scheduled_run(run, NOW)
     assert path.exists()
     assert msm(run.settings, "status")[0] == 0
     assert files(run) == before

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from msm.fields import cell_fields
-from msm.operations.daily import bring_to, daily
+from msm.operations.daily import daily
+from msm.pipeline.advance import advance
 from msm.pipeline.chains import open_chain
-from msm.pipeline.day_sources import IncompleteDayError, gather
+from msm.pipeline.day_sources import IncompleteDayError, select_and_fetch
+from msm.pipeline.executor import SerialExecutor
 from msm.pipeline.model_inputs import stored_forcing
 from msm.pipeline.run import open_run
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
@@ -65,9 +67,9 @@ def test_a_day_without_an_hour_of_nldas_is_made_from_smap_l4_until_the_hour_come
     assert sources["precipitation"] == "SPL4SMGP 008"
 
     # Nothing better has come: the same day again changes nothing.
-    made = run.forcing_path(DAY).stat().st_mtime_ns
+    made = run.workspace.forcing(DAY).stat().st_mtime_ns
     assert not daily(run, DAY, NOW).changed
-    assert run.forcing_path(DAY).stat().st_mtime_ns == made
+    assert run.workspace.forcing(DAY).stat().st_mtime_ns == made
 
     fresh_sandbox.restore(HOUR)
     again = daily(run, DAY, NOW)
@@ -119,10 +121,10 @@ def test_a_day_that_no_source_makes_names_the_best_and_those_that_cannot_stand_i
     withhold_the_last_resorts(fresh_sandbox)
     with pytest.raises(
         IncompleteDayError,
-        match=r"lacks 1 of 25 granules \(2016-06-01T07Z\).* SPL4SMGP 008, GLDAS.* cannot stand in",
+        match=r"is missing 1 of 25 granules \(2016-06-01T07Z\).* SPL4SMGP 008, .* cannot stand in",
     ):
         stored_forcing(run, DAY)
-    assert not run.forcing_path(DAY).exists()
+    assert not run.workspace.forcing(DAY).exists()
 
 
 def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_sandbox):
@@ -133,12 +135,12 @@ def test_a_window_goes_on_up_to_the_first_day_that_cannot_be_made(online, fresh_
         for name in ("GLDAS_NOAH025_3H", "GLDAS_NOAH025_3H_EP"):
             fresh_sandbox.withhold(f"{name}.A20160602.0300.021.nc4")
         fresh_sandbox.withhold("MERRA2_400.tavg1_2d_rad_Nx.20160602.nc4")
-        assert list(gather(run, DAYS[0], DAYS[2])) == DAYS[:1]
+        assert list(select_and_fetch(run, DAYS[0], DAYS[2])) == DAYS[:1]
         chain = open_chain(run, DAYS[0])
-        bring_to(run, chain, DAYS[0])
-        with pytest.raises(IncompleteDayError, match=r"SPL4SMGP 008 of 2016-06-02 lacks 1 of 8"):
-            bring_to(run, chain, DAYS[2])
-        assert run.forcing_path(DAYS[0]).exists()
+        list(advance(run, chain, DAYS[:1], SerialExecutor(run)))
+        with pytest.raises(IncompleteDayError, match=r"008 of 2016-06-02 is missing 1 of 8"):
+            list(advance(run, chain, DAYS[2:], SerialExecutor(run)))
+        assert run.workspace.forcing(DAYS[0]).exists()
 
 
 def test_gldas_with_rain_from_imerg_stands_in_for_smap_l4(online, fresh_sandbox):
@@ -169,7 +171,7 @@ def test_of_two_productions_the_newest_is_read_and_the_other_is_in_the_lineage(r
 def test_what_a_day_awaits_is_kept_with_it(run, fresh_sandbox):
     fresh_sandbox.withhold(HOUR)
     stored_forcing(run, DAY)
-    assert cell_fields.read(run.forcing_path(DAY), run.domain).awaited == (NLDAS.id,)
+    assert cell_fields.read(run.workspace.forcing(DAY), run.domain).awaited == (NLDAS.id,)
 
 
 def test_a_settings_domain_beyond_nldas_is_not_asked_for_it(online, fresh_sandbox):

@@ -53,7 +53,7 @@ def test_no_room_for_granules(online_run, full, wanted, msm, sentence, monkeypat
     assert status == 1
     assert re.search(sentence, said), said
     assert "Traceback" not in said
-    assert not online_run.forcing_path(NEXT).exists()
+    assert not online_run.workspace.forcing(NEXT).exists()
     assert (files(online_run), left_over(online_run)) == (before, [])
     assert msm(online_run.settings, "daily", "--date", NEXT)[0] == 0
     assert files(online_run) == wanted

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from msm.operations.backfill import backfill
-from msm.pipeline.executor import Alone
+from msm.pipeline.executor import SerialExecutor
 from msm.sandbox.faults import Fault
 from tests.archive.test_store import assert_sound
 from tests.made_up import files
@@ -68,7 +68,7 @@ def test_two_daily_runs_and_a_backfill_at_once(run, wanted, msm, sentence):
         assert process.returncode == 0 or re.search(sentence, said), said
         assert "Traceback" not in said
     assert msm(run.settings, "daily", "--date", NEXT)[0] == 0
-    assert backfill(run, [MADE, NEXT], "changed", Alone(run), NOW).failed == {}
+    assert backfill(run, [MADE, NEXT], "changed", SerialExecutor(run), NOW).errors == {}
     assert files(run) == wanted
     assert left_over(run) == []
     assert_sound(run.settings.archive, BOX)

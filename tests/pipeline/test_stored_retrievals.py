@@ -20,12 +20,14 @@ from msm.fields import cell_fields
 from msm.model.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from msm.operations.backfill import backfill, plan
 from msm.operations.daily import daily
-from msm.operations.fetch import fetch, revised
-from msm.pipeline.chains import find_chain, touched
-from msm.pipeline.executor import Alone, local_cluster
-from msm.pipeline.model_inputs import given
+from msm.operations.fetch import fetch
+from msm.pipeline.chains import find_chain
+from msm.pipeline.executor import SerialExecutor, local_cluster
+from msm.pipeline.ledger import stale_days
+from msm.pipeline.model_inputs import model_inputs
+from msm.pipeline.refresh import find_revised_inputs, refresh_inputs
 from msm.pipeline.run import Run
-from msm.pipeline.stored_retrievals import better_retrievals, store_retrievals
+from msm.pipeline.stored_retrievals import store_retrievals
 from msm.sources import known_bad
 from msm.sources.known_bad import KnownBad, Period
 from tests.ensembles import informed_of
@@ -37,7 +39,7 @@ NOW = datetime(2016, 9, 1, tzinfo=UTC)
 LATE = date(2016, 6, 3)
 """A day of SMAP on which most cells are seen."""
 KNOW_IT = [date(2016, 6, 5), date(2016, 6, 6), date(2016, 6, 7)]
-WHY = "its forcing, or a retrieval that it knows of, was made anew"
+WHY = "its forcing, or a retrieval that it is given, has changed"
 
 
 def granule(day):
@@ -72,7 +74,7 @@ def site(online, store_of_forcing, card, readers, tmp_path):
 
 
 def make(run, days=DAYS, replace="missing"):
-    return backfill(run, days, replace, Alone(run), NOW)
+    return backfill(run, days, replace, SerialExecutor(run), NOW)
 
 
 def shas(run):
@@ -89,7 +91,7 @@ def of_role(path, role):
 def test_a_day_is_given_the_newest_retrievals_that_it_may_know_of(site):
     run = site()
     day = DAYS[4]
-    fields = given(run, day).fields.fields
+    fields = model_inputs(run, day).fields.fields
     where = run.domain.row, run.domain.col
     expected = {name: np.full(run.domain.n_cell, np.nan) for name in fields if "retr" in name}
     for age in (4, 3, 2):
@@ -114,18 +116,18 @@ def test_daily_backfill_and_replay_make_the_same_files(site, fresh_sandbox):
     each, whole, late = site("each"), site("whole"), site("late")
     for day in DAYS:
         daily(each, day, NOW)
-    with local_cluster(whole.settings, 2) as crew:
-        crew.blocks = 5
-        assert backfill(whole, DAYS, "missing", crew, NOW).published == DAYS
+    with local_cluster(whole.settings, 2) as executor:
+        executor.blocks = 5
+        assert list(backfill(whole, DAYS, "missing", executor, NOW).published) == DAYS
     for day in DAYS:
         fresh_sandbox.withhold(granule(day))
     make(late)
     blind = files(late)
     for day in DAYS:
         fresh_sandbox.restore(granule(day))
-        better_retrievals(late, day)
+        refresh_inputs(late, [day], SerialExecutor(late))
     # From the first of them on each day changes the next.
-    assert make(late, DAYS[2:3], "all").published == DAYS[2:]
+    assert list(make(late, DAYS[2:3], "all").published) == DAYS[2:]
     made = files(each)
     assert files(whole) == made
     assert files(late) == made
@@ -146,14 +148,14 @@ def test_a_granule_that_is_known_to_be_bad_is_none_until_it_is_produced_anew(
     )
     monkeypatch.setattr(known_bad, "load_known_bad", lambda: KnownBad(periods=(fault,)))
     run, day = site(), LATE + timedelta(days=LAG)
-    blind = given(run, day).fields
+    blind = model_inputs(run, day).fields
     assert granule(LATE) not in [entry.granule for entry in blind.inputs]
     assert LAG not in set(blind.fields["retrieval_age"])
-    better_retrievals(run, day)
-    assert given(run, day).fields.sha256 == blind.sha256
+    refresh_inputs(run, [day], SerialExecutor(run))
+    assert model_inputs(run, day).fields.sha256 == blind.sha256
     fresh_sandbox.revise(granule(LATE), produced=mended)
-    better_retrievals(run, day)
-    assert LAG in set(given(run, day).fields.fields["retrieval_age"])
+    refresh_inputs(run, [day], SerialExecutor(run))
+    assert LAG in set(model_inputs(run, day).fields.fields["retrieval_age"])
 
 
 def test_the_lineage_names_the_retrievals_that_a_day_knew_of(site):
@@ -180,19 +182,19 @@ def test_a_retrieval_that_comes_late_changes_the_days_that_saw_its_absence(site,
     chain_id = find_chain(run, DAYS[-1]).root.chain_id
     # Looked for again, and not found.
     daily(run, KNOW_IT[-1], NOW)
-    assert touched(run, chain_id) == ({}, [])
+    assert stale_days(run, chain_id) == ({}, [])
     fresh_sandbox.restore(granule(LATE))
-    better_retrievals(run, KNOW_IT[-1])
-    assert touched(run, chain_id) == (dict.fromkeys(KNOW_IT, WHY), DAYS[7:])
-    assert list(plan(run, DAYS, "changed").why) == KNOW_IT
+    refresh_inputs(run, [KNOW_IT[-1]], SerialExecutor(run))
+    assert stale_days(run, chain_id) == (dict.fromkeys(KNOW_IT, WHY), DAYS[7:])
+    assert list(plan(run, DAYS, "changed", NOW).why) == KNOW_IT
     # What the days of another checkpoint are given is not known.
     other = Run(run.settings.model_copy(update={"checkpoint": None}), run.readers)
-    assert touched(other, chain_id) == ({}, [])
+    assert stale_days(other, chain_id) == ({}, [])
 
     daily(run, DAYS[-1], NOW)
     changed = shas(run)
     assert [day for day in DAYS if changed[day] != before[day]] == DAYS[4:]
-    assert touched(run, chain_id) == ({}, [])
+    assert stale_days(run, chain_id) == ({}, [])
     fresh = site("fresh")
     make(fresh)
     assert files(run) == files(fresh) != without
@@ -202,10 +204,10 @@ def test_an_outage_stops_no_map(site, fresh_sandbox, caplog):
     for n in range(-4, 8):
         fresh_sandbox.withhold(granule(DAYS[0] + timedelta(days=n)))
     run = site()
-    assert make(run).published == DAYS
+    assert list(make(run).published) == DAYS
     path = store.read_item(run.settings.archive, BOX, DAYS[-1]).path
     assert of_role(path, "retrieval") == []
-    assert all(np.isnan(given(run, DAYS[-1]).fields.fields["retrieval"]))
+    assert all(np.isnan(model_inputs(run, DAYS[-1]).fields.fields["retrieval"]))
     # What is known to be absent is not asked for by every day again, but by the daily run.
     asked = len(fresh_sandbox.requests())
     make(run, DAYS, "all")
@@ -236,16 +238,16 @@ def test_a_granule_that_is_no_good_gives_nothing_and_replaces_nothing(site, fres
     run = site()
     fresh_sandbox.alter(granule(LATE), "renamed_variable")
     store_retrievals(run, KNOW_IT[:1])
-    path = run.retrieval_path(LATE)
+    path = run.workspace.retrieval(LATE)
     assert cell_fields.read_label(path).awaited == ("SPL3SMP_E 006",)
     assert granule(LATE) in caplog.text
     fresh_sandbox.reset()
-    better_retrievals(run, KNOW_IT[0])
+    refresh_inputs(run, [KNOW_IT[0]], SerialExecutor(run))
     good = cell_fields.read_label(path)
     assert (good.awaited, len(good.inputs)) == ((), 1)
     fresh_sandbox.alter(granule(LATE), "renamed_variable")
-    better_retrievals(run, KNOW_IT[0])
-    fetch(run, KNOW_IT[0], KNOW_IT[0], Alone(run))
+    refresh_inputs(run, [KNOW_IT[0]], SerialExecutor(run))
+    fetch(run, KNOW_IT[0], KNOW_IT[0], SerialExecutor(run))
     assert cell_fields.read_label(path) == good
 
 
@@ -282,8 +284,8 @@ def test_a_kill_between_a_retrieval_and_the_record_is_healed(site, fresh_sandbox
     environment = os.environ | settings | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, str(script)], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert cell_fields.read_label(run.retrieval_path(LATE)).awaited == ()
-    stale, _ = touched(run, find_chain(run, days[-1]).root.chain_id)
+    assert cell_fields.read_label(run.workspace.retrieval(LATE)).awaited == ()
+    stale, _ = stale_days(run, find_chain(run, days[-1]).root.chain_id)
     assert list(stale) == KNOW_IT
     daily(run, days[-1], NOW)
     fresh = site("fresh")
@@ -299,29 +301,31 @@ def test_what_is_revised_is_fetched_and_replayed_by_a_backfill(
     days = DAYS[:3]
     known = granule(date(2016, 5, 31))
     fresh_sandbox.withhold(known)
-    assert fetch(run, days[0], days[-1], Alone(run)) == dict.fromkeys(days, "it was not stored")
+    assert fetch(run, days[0], days[-1], SerialExecutor(run)) == dict.fromkeys(
+        days, "it was not stored"
+    )
     make(run, days)
     before = files(run)
-    assert fetch(run, days[0], days[-1], Alone(run)) == {}
-    assert revised(run, days) == {}
+    assert fetch(run, days[0], days[-1], SerialExecutor(run)) == {}
+    assert find_revised_inputs(run, days) == {}
 
     fresh_sandbox.restore(known)
     why = f"{known} is offered now"
-    assert revised(run, days) == dict.fromkeys(days[1:], why)
-    assert list(plan(run, days, "changed", online=True).why) == days[1:]
-    assert make(run, days, "changed").published == days[1:]
-    assert revised(run, days) == {}
+    assert find_revised_inputs(run, days) == dict.fromkeys(days[1:], why)
+    assert list(plan(run, days, "changed", NOW, online=True).why) == days[1:]
+    assert list(make(run, days, "changed").published) == days[1:]
+    assert find_revised_inputs(run, days) == {}
 
     # A bump of the metadata only, and a reprocessing.
     fresh_sandbox.revise(known, changed=False)
-    assert make(run, days, "changed").published == []
+    assert list(make(run, days, "changed").published) == []
     again = fresh_sandbox.revise(known)
-    assert make(run, days, "changed").published == days[1:]
+    assert list(make(run, days, "changed").published) == days[1:]
     path = store.read_item(run.settings.archive, run.domain.name, days[2]).path
     assert again in of_role(path, "retrieval")
     assert of_role(path, "superseded") == [known]
     assert files(run)[days[0]] == before[days[0]]
 
-    run.retrieval_path(date(2016, 5, 31)).unlink()
+    run.workspace.retrieval(date(2016, 5, 31)).unlink()
     why = "its retrievals were not stored"
-    assert fetch(run, days[0], days[-1], Alone(run)) == dict.fromkeys(days[1:], why)
+    assert fetch(run, days[0], days[-1], SerialExecutor(run)) == dict.fromkeys(days[1:], why)

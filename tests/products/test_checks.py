@@ -1,4 +1,4 @@
-"""What a variable says of its numbers has to be what its layout says."""
+"""A variable whose attributes or storage differ from its layout is refused."""
 
 from datetime import UTC, datetime
 
@@ -6,22 +6,22 @@ import h5py
 import numpy as np
 import pytest
 
+from msm.products.definitions import GPM_3IMERGDF_07 as IMERG
+from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
 from msm.products.product import GranuleError, LayoutError
-from msm.products.registry import product
 from msm.sandbox.granules.writer import write_granule
 from msm.sandbox.weather.interface import NORTH_AMERICA
 
-NLDAS = product("NLDAS_FORA0125_H", "2.0")
-STAMP = datetime(2016, 4, 1, tzinfo=UTC)
+TIME = datetime(2016, 4, 1, tzinfo=UTC)
 WINDOW = slice(10, 20), slice(30, 45)
 
 
 @pytest.fixture
 def granule(tmp_path):
-    path = tmp_path / NLDAS.layout.file_name.format(time=STAMP)
+    path = tmp_path / NLDAS.layout.file_name.format(time=TIME)
     field = np.full((224, 464), 280.0)
     field[12, 34] = np.nan
-    write_granule(path, NLDAS.layout, STAMP, {"air_temperature": field}, NORTH_AMERICA)
+    write_granule(path, NLDAS.layout, TIME, {"air_temperature": field}, NORTH_AMERICA)
     return path
 
 
@@ -29,16 +29,8 @@ def read(path):
     return NLDAS.read(path, ["air_temperature"], WINDOW).fields["air_temperature"]
 
 
-def replaced(path, **created):
-    with h5py.File(path, "a") as file:
-        values = file["Tair"][...]
-        del file["Tair"]
-        file.create_dataset("Tair", **{"shape": values.shape, "dtype": "f4"} | created)
-        return values
-
-
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "difference"),
     [
         ("_FillValue", -999.0, "states _FillValue -999, where .* has -9999"),
         ("missing_value", "none", "states missing_value nan, where .* has -9999"),
@@ -46,60 +38,55 @@ def replaced(path, **created):
         ("add_offset", [0.0, 0.0], "states add_offset nan, where .* has 0"),
     ],
 )
-def test_other_numbers_than_the_layout_states_are_refused(granule, name, value, told):
+def test_attribute_that_differs_from_the_layout_is_refused(granule, name, value, difference):
     with h5py.File(granule, "a") as file:
         file["Tair"].attrs[name] = value
-    with pytest.raises(LayoutError, match=f"Tair {told}: its layout file"):
+    with pytest.raises(LayoutError, match=f"Tair {difference}: its layout file"):
         read(granule)
 
 
-def test_the_same_said_in_another_type_is_the_same(granule):
-    right = read(granule)
+def test_equal_attribute_of_another_type_is_accepted(granule):
+    expected = read(granule)
     with h5py.File(granule, "a") as file:
-        said = {"_FillValue": [-9999], "missing_value": -9999.0, "scale_factor": 1}
-        file["Tair"].attrs.update(said)
-    np.testing.assert_array_equal(read(granule), right)
+        equal = {"_FillValue": [-9999], "missing_value": -9999.0, "scale_factor": 1}
+        file["Tair"].attrs.update(equal)
+    np.testing.assert_array_equal(read(granule), expected)
 
 
-def test_a_fill_is_the_same_in_double_precision(tmp_path):
-    """-9999.9, made in single precision and widened, is not -9999.9."""
-    rain = product("GPM_3IMERGDF", "07")
-    name = rain.layout.file_name.format(time=STAMP, release="V07B")
-    write_granule(tmp_path / name, rain.layout, STAMP, {}, NORTH_AMERICA)
-    with h5py.File(tmp_path / name, "a") as file:
+def test_fill_in_double_precision_is_recognised(tmp_path):
+    """-9999.9 in single precision, widened, differs from -9999.9 in double precision."""
+    path = tmp_path / IMERG.layout.file_name.format(time=TIME, release="V07B")
+    write_granule(path, IMERG.layout, TIME, {}, NORTH_AMERICA)
+    with h5py.File(path, "a") as file:
         del file["precipitation"]
         fill = np.float64(np.float32(-9999.9))
         file.create_dataset(
             "precipitation", (1, 3600, 1800), "f8", chunks=(1, 9, 9), fillvalue=fill
         )
-    assert np.isnan(rain.read(tmp_path / name, window=WINDOW).fields["precipitation"]).all()
+    assert np.isnan(IMERG.read(path, window=WINDOW).fields["precipitation"]).all()
 
 
-def test_half_precision_is_refused(granule):
-    replaced(granule, dtype="f2")
-    with pytest.raises(LayoutError, match="Tair is stored as float16, where NLDAS_FORA0125_H"):
+@pytest.mark.parametrize(
+    ("storage", "error", "message"),
+    [
+        ({"dtype": "f2"}, LayoutError, "Tair is stored as float16, where NLDAS_FORA0125_H"),
+        ({"external": "other.bin"}, GranuleError, "the values of Tair are in another file"),
+        (
+            {"chunks": (1, 2**14, 2**14), "maxshape": (None, None, None)},
+            GranuleError,
+            "Tair has chunks of 1073741824 bytes",
+        ),
+    ],
+    ids=["half precision", "external", "large chunks"],
+)
+def test_storage_that_differs_from_the_layout_is_refused(
+    granule, storage, error, message, monkeypatch
+):
+    monkeypatch.chdir(granule.parent)
+    (granule.parent / "other.bin").write_bytes(bytes(4 * 224 * 464))
+    with h5py.File(granule, "a") as file:
+        shape = file["Tair"].shape
+        del file["Tair"]
+        file.create_dataset("Tair", **{"shape": shape, "dtype": "f4"} | storage)
+    with pytest.raises(error, match=message):
         read(granule)
-
-
-def test_values_in_another_file_are_refused(granule, tmp_path):
-    other = tmp_path / "other.bin"
-    other.write_bytes(bytes(4 * 224 * 464))
-    replaced(granule, external=str(other))
-    with pytest.raises(GranuleError, match="the values of Tair lie in another file"):
-        read(granule)
-
-
-def test_a_chunk_that_fills_the_memory_is_refused(granule):
-    replaced(granule, chunks=(1, 2**14, 2**14), maxshape=(None, None, None))
-    with pytest.raises(GranuleError, match="Tair comes in chunks of 1073741824 bytes"):
-        read(granule)
-
-
-def test_a_file_that_states_another_product_is_refused(tmp_path):
-    smap = product("SPL3SMP", "009")
-    path = tmp_path / smap.layout.file_name.format(time=STAMP, release="R19240", counter="001")
-    write_granule(path, smap.layout, STAMP, {}, NORTH_AMERICA)
-    with h5py.File(path, "a") as file:
-        file["Metadata/DatasetIdentification"].attrs["shortName"] = "SPL3FTP"
-    with pytest.raises(LayoutError, match="states that it is SPL3FTP, not SPL3SMP 009"):
-        smap.read(path)

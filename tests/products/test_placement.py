@@ -19,24 +19,24 @@ windows = st.tuples(slices(ROWS, 0), slices(COLS, 0))
 
 
 @given(row=slices(ROWS, 1), col=slices(COLS, 1), window=windows)
-def test_a_window_of_a_block_is_the_window_of_its_whole(row, col, window):
+def test_window_of_a_block_is_the_slice_of_the_complete_field(row, col, window):
     block = Block(row, col)
     field = np.random.default_rng(0).normal(size=(2, *block.shape))
-    whole = np.full((2, ROWS, COLS), np.nan)
-    whole[:, row, col] = field
+    complete = np.full((2, ROWS, COLS), np.nan)
+    complete[:, row, col] = field
     part = field[:, *block.stored(window)]
-    np.testing.assert_array_equal(block.laid_out(part, window, np.nan), whole[:, *window])
+    np.testing.assert_array_equal(block.on_window(part, window, np.nan), complete[:, *window])
 
 
 @given(cells=st.sets(st.integers(0, ROWS * COLS - 1), min_size=1), window=windows)
-def test_a_window_of_listed_cells_is_the_window_of_their_whole(cells, window):
+def test_window_of_listed_cells_is_the_slice_of_the_complete_field(cells, window):
     row, col = np.divmod(np.array(sorted(cells)), COLS)
     place = listed(row, col, HALF)
     values = np.arange(1, row.size + 1, dtype=np.uint16)
-    whole = np.full((1, HALF.rows, HALF.cols), 65534, np.uint16)
-    whole[0, row, col] = values
+    complete = np.full((1, HALF.rows, HALF.cols), 65534, np.uint16)
+    complete[0, row, col] = values
     part = values[None][:, *place.stored(window)]
-    np.testing.assert_array_equal(place.laid_out(part, window, 65534), whole[:, *window])
+    np.testing.assert_array_equal(place.on_window(part, window, 65534), complete[:, *window])
 
 
 @given(
@@ -44,10 +44,10 @@ def test_a_window_of_listed_cells_is_the_window_of_their_whole(cells, window):
     rounding=st.floats(-0.009, 0.009),
     shift=st.floats(0.02, 0.98),
 )
-def test_an_axis_is_placed_where_it_lies_and_nowhere_in_between(window, rounding, shift):
+def test_axis_is_placed_on_centres_only(window, rounding, shift):
     first, last = window
-    whole = NOAH.layout.grid.axes()[1]
-    axis = whole[first : last + 1]
-    assert span(axis + 0.125 * rounding, whole) == slice(first, last + 1)
-    assert span(axis + 0.125 * shift, whole) is None
-    assert span(np.append(axis, axis[-1] + 0.25), whole) is None
+    complete = NOAH.layout.grid.axes()[1]
+    axis = complete[first : last + 1]
+    assert span(axis + 0.125 * rounding, complete) == slice(first, last + 1)
+    assert span(axis + 0.125 * shift, complete) is None
+    assert span(np.append(axis, axis[-1] + 0.25), complete) is None

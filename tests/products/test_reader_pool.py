@@ -15,18 +15,17 @@ import numpy as np
 import pytest
 
 from msm.errors import MsmError
-from msm.products.definitions import GPM_3IMERGHH_03, NLDAS_FORA0125_H_2_0
+from msm.products.definitions import GPM_3IMERGHH_03, NLDAS_FORA0125_H_2_0, SPL3SMP_003
 from msm.products.definitions import NLDAS_FORA0125_H_002 as NLDAS
 from msm.products.product import GranuleError, Product
 from msm.products.reader_pool import Readers, _read, _Request
-from msm.products.smap_l3 import SPL3SMP_003
 from msm.sandbox.granules.writer import write_granule
 from msm.sandbox.weather.interface import NORTH_AMERICA
 
 NAME = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
 
 
-def test_a_granule_is_read_in_another_process(real_data, readers):
+def test_granule_is_read_in_another_process(real_data, readers):
     path = real_data / "granules" / NAME
     reading = readers.submit(NLDAS, path, ["air_temperature"]).result()
     assert set(reading.fields) == {"air_temperature"}
@@ -40,8 +39,8 @@ IMERG = "3B-HHR.MS.MRG.3IMERG.20160101-S000000-E002959.0000.V03D.HDF5"
 @pytest.mark.parametrize(
     ("known", "name", "first"), [(SPL3SMP_003, SMAP, 50), (GPM_3IMERGHH_03, IMERG, 900)]
 )
-def test_a_reading_is_the_same_from_another_process(real_data, readers, known, name, first):
-    """Flags beside measurements, and a turned granule."""
+def test_reading_is_equal_from_another_process(real_data, readers, known, name, first):
+    """Flags and measurements, and a transposed granule."""
     path = real_data / "granules" / name
     window = slice(first, first + 131), slice(101, 904)
     here = known.read(path, window=window)
@@ -56,25 +55,25 @@ def test_a_reading_is_the_same_from_another_process(real_data, readers, known, n
         assert field.flags.writeable
 
 
-def test_an_empty_window_comes_back_empty(real_data, readers):
+def test_empty_window_gives_empty_fields(real_data, readers):
     reading = readers.submit(
         NLDAS, real_data / "granules" / NAME, ["air_temperature"], (slice(0, 0), slice(3, 7))
     ).result()
     assert reading.fields["air_temperature"].shape == (0, 4)
 
 
-def test_granules_are_read_in_order_and_only_a_few_ahead(tmp_path):
+def test_granules_are_read_in_order_and_few_ahead(tmp_path):
     layout = NLDAS_FORA0125_H_2_0.layout
     hours = [datetime(2016, 4, 1, hour, tzinfo=UTC) for hour in range(8)]
     for hour in hours:
         field = np.full((224, 464), 280.0 + hour.hour)
         path = tmp_path / layout.file_name.format(time=hour)
         write_granule(path, layout, hour, {"air_temperature": field}, NORTH_AMERICA)
-    asked = []
+    requested = []
 
     def granules():
         for hour in hours:
-            asked.append(hour)
+            requested.append(hour)
             yield tmp_path / layout.file_name.format(time=hour), ["air_temperature"]
 
     with Readers(1) as pool:
@@ -82,22 +81,22 @@ def test_granules_are_read_in_order_and_only_a_few_ahead(tmp_path):
         for number, reading in enumerate(pool.each(NLDAS_FORA0125_H_2_0, granules()), start=1):
             assert reading.time == hours[number - 1]
             assert (reading.fields["air_temperature"] == 279 + number).all()
-            assert len(asked) <= number + 1
+            assert len(requested) <= number + 1
             assert len(list(folder.iterdir())) <= 1
         assert number == len(hours)
         assert list(folder.iterdir()) == []
     assert not folder.exists()
 
 
-@pytest.mark.fault("no room for what is read")
-def test_a_full_disk_is_not_the_granules_fault(real_data, tmp_path, sentence):
+@pytest.mark.fault("no space for the fields that are read")
+def test_full_disk_does_not_refuse_the_granule(real_data, tmp_path, sentence):
     request = _Request("NLDAS_FORA0125_H", "002", real_data / "granules" / NAME, None, None)
     with pytest.raises(MsmError, match=sentence) as raised:
         _read(request, 10.0, tmp_path / "gone")
     assert not isinstance(raised.value, GranuleError)
 
 
-def test_problems_are_told_by_file(real_data, readers, tmp_path):
+def test_invalid_granules_are_reported_by_file(real_data, readers, tmp_path):
     good = real_data / "granules" / NAME
     cut = tmp_path / NAME
     cut.write_bytes(good.read_bytes()[:200_000])
@@ -106,13 +105,13 @@ def test_problems_are_told_by_file(real_data, readers, tmp_path):
     assert NAME in problems[cut]
 
 
-def test_an_error_keeps_its_sentence_across_processes(tmp_path, readers):
+def test_error_message_crosses_processes(tmp_path, readers):
     with pytest.raises(GranuleError, match="cannot be opened as NetCDF or HDF5"):
         readers.submit(NLDAS, tmp_path / "none.nc").result()
 
 
-@pytest.mark.fault("a granule that takes the HDF5 library down")
-def test_a_crashed_process_takes_no_good_granule_along(real_data):
+@pytest.mark.fault("a granule that crashes the HDF5 library")
+def test_valid_granules_are_read_after_a_crash(real_data):
     good = real_data / "granules" / NAME
     with Readers(1) as pool:
         with pytest.raises(BrokenProcessPool):
@@ -122,27 +121,27 @@ def test_a_crashed_process_takes_no_good_granule_along(real_data):
 
 @pytest.fixture
 def endless(tmp_path):
-    """A file that never answers: a pipe that nobody writes to stops the library in its C code."""
+    """A file that blocks the library in its C code: a pipe that nobody writes to."""
     path = tmp_path / "endless.nc"
     os.mkfifo(path)
     return path
 
 
-@pytest.mark.fault("a granule that takes the HDF5 library down")
-def test_a_granule_that_hangs_is_a_bad_granule(real_data, endless, sentence):
+@pytest.mark.fault("a granule that crashes the HDF5 library")
+def test_granule_that_hangs_is_refused(real_data, endless, sentence):
     good = real_data / "granules" / NAME
     # Starting a process takes longer than this; only reading counts.
     with Readers(1, limit=1) as pool:
         problems = pool.problems(NLDAS, [good, endless, good])
         assert list(problems) == [endless]
         assert re.search(f"^endless.nc.*{sentence}", problems[endless])
-        # The pool serves on, and what is read in full is guarded as well.
-        with pytest.raises(GranuleError, match="no end within 1 s"):
+        # The pool goes on, and complete readings have the same time limit.
+        with pytest.raises(GranuleError, match="or more than 1 s"):
             pool.submit(NLDAS, endless).result()
         assert pool.submit(NLDAS, good, ()).result().time
 
 
-def test_a_time_that_is_none_is_told(tmp_path, readers):
+def test_invalid_time_is_reported(tmp_path, readers):
     path = tmp_path / "NLDAS_FORA0125_H.A20160401.0000.020.nc"
     write_granule(
         path, NLDAS_FORA0125_H_2_0.layout, datetime(2016, 4, 1, tzinfo=UTC), {}, NORTH_AMERICA
@@ -153,23 +152,23 @@ def test_a_time_that_is_none_is_told(tmp_path, readers):
         readers.submit(NLDAS_FORA0125_H_2_0, path).result()
 
 
-def test_a_surprise_is_a_sentence(tmp_path, monkeypatch):
-    def surprise(*_):
+def test_unexpected_error_is_one_sentence(tmp_path, monkeypatch):
+    def fail(*_):
         raise OverflowError("too large")
 
-    monkeypatch.setattr(Product, "read", surprise)
+    monkeypatch.setattr(Product, "read", fail)
     with pytest.raises(GranuleError, match=r"^a\.nc cannot be read \(OverflowError: too large\)"):
         _read(_Request("NLDAS_FORA0125_H", "2.0", tmp_path / "a.nc", None, None), 10.0, tmp_path)
 
 
-def test_readers_that_read_nothing_leave_nothing(tmp_path, monkeypatch):
-    """A run that is killed before its first granule has no process that would tidy up."""
+def test_unused_readers_leave_no_folder(tmp_path, monkeypatch):
+    """A run that is killed before its first granule has no process to remove it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Readers(1):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_readers_end_when_their_run_is_killed(tmp_path):
+def test_reading_processes_end_with_their_run(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
         textwrap.dedent(

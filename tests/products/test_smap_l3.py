@@ -1,11 +1,13 @@
 import h5py
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from msm.products.definitions import SPL3SMP_003
 from msm.products.product import Reading
-from msm.products.smap_l3 import SPL3SMP_003, good
+from msm.products.smap_l3 import good
 
 SHAPE = (4, 5)
 FILL = 65534
@@ -20,36 +22,32 @@ def reading(soil_moisture, quality, surface):
     return Reading(SPL3SMP_003.layout, "003", None, fields)
 
 
-def one(soil_moisture, quality, surface, rule):
-    return bool(good(reading([[soil_moisture]], [[quality]], [[surface]]), "", rule)[0, 0])
+FREEZE_THAW_FAILED, NOT_ATTEMPTED, FAILED = 8, 2, 4
+DENSE_VEGETATION, FROZEN = 1 << 10, 1 << 8
 
 
-def test_the_fill_of_the_flag_is_no_recommendation():
-    # 65534 has bit 0 clear.
-    assert FILL & 1 == 0
-    assert not one(0.2, FILL, 0, "recommended")
-    assert not one(0.2, FILL, 0, "lenient")
-
-
-def test_recommended_is_bit_0_alone():
-    assert one(0.2, 0, 0, "recommended")
-    assert one(0.2, 8, 0, "recommended")  # freeze/thaw was not retrieved: another product
-    assert not one(0.2, 1, 0, "recommended")
-
-
-def test_lenient_takes_dense_vegetation_and_refuses_frozen_ground():
-    dense, frozen = 1 << 10, 1 << 8
-    assert one(0.2, 1, dense, "lenient")
-    assert not one(0.2, 1, frozen, "lenient")
-    assert not one(0.2, 1 | 4, dense, "lenient")  # attempted, without success
-    assert not one(0.2, 1 | 2, dense, "lenient")  # never attempted
-    assert not one(0.2, 1, FILL, "lenient")
-
-
-def test_what_is_no_soil_moisture_is_refused_whatever_the_flags_say():
-    for value in (np.nan, 0.0, -9999.0, 0.94):
-        assert not one(value, 0, 0, "recommended")
-        assert not one(value, 0, 0, "lenient")
+@pytest.mark.parametrize(
+    ("soil_moisture", "quality", "surface", "rules"),
+    [
+        (0.2, 0, 0, {"recommended", "lenient"}),
+        # Freeze/thaw is another product.
+        (0.2, FREEZE_THAW_FAILED, 0, {"recommended", "lenient"}),
+        (0.2, 1, DENSE_VEGETATION, {"lenient"}),
+        (0.2, 1, FROZEN, set()),
+        (0.2, 1 | FAILED, DENSE_VEGETATION, set()),
+        (0.2, 1 | NOT_ATTEMPTED, DENSE_VEGETATION, set()),
+        # Bit 0 of the fill is clear.
+        (0.2, FILL, 0, set()),
+        (0.2, 1, FILL, set()),
+        *((value, 0, 0, set()) for value in (np.nan, 0.0, -9999.0, 0.94)),
+    ],
+)
+def test_rules_accept_retrievals_by_quality_surface_and_value(
+    soil_moisture, quality, surface, rules
+):
+    granule = reading([[soil_moisture]], [[quality]], [[surface]])
+    accepted = {rule for rule in ("recommended", "lenient") if good(granule, "", rule)[0, 0]}
+    assert accepted == rules
 
 
 flags = arrays.arrays(np.uint16, SHAPE, elements=st.sampled_from([0, 1, 3, 5, 7, 8, 9, FILL]))
@@ -58,14 +56,14 @@ values = arrays.arrays(np.float32, SHAPE, elements=st.floats(-1, 1, width=32) | 
 
 
 @given(soil_moisture=values, quality=flags, surface=surfaces)
-def test_every_accepted_value_is_a_soil_moisture(soil_moisture, quality, surface):
+def test_accepted_values_are_plausible(soil_moisture, quality, surface):
     granule = reading(soil_moisture, quality, surface)
     for rule in ("recommended", "lenient"):
         accepted = soil_moisture[good(granule, "", rule)]
         assert ((accepted > 0) & (accepted <= 0.6)).all()
 
 
-def test_the_real_granule(real_data):
+def test_masks_of_a_real_granule(real_data):
     path = real_data / "granules" / "SMAP_L3_SM_P_20150401_R13080_001.h5"
     granule = SPL3SMP_003.read(path)
     with h5py.File(path) as file:
@@ -74,6 +72,6 @@ def test_the_real_granule(real_data):
     expected = (value > 0) & (value <= 0.6) & (quality % 2 == 0) & (quality != FILL)
     recommended = good(granule, "", "recommended")
     np.testing.assert_array_equal(recommended, expected)
-    # Without masking the fill, cells that were never seen would count.
+    # Without masking the fill, cells that were never observed would count.
     assert 0 < recommended.sum() < (quality % 2 == 0).sum()
     assert good(granule, "", "lenient").sum() > recommended.sum()

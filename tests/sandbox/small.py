@@ -1,4 +1,4 @@
-"""Weather of a few cells, so that the globe around them costs nothing."""
+"""Weather of a few cells, for small and fast granules."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,14 @@ from msm.sandbox.weather.synthetic import SyntheticWeather
 
 
 class SmallWeather(SyntheticWeather):
-    """A place that both half-orbits of 2024-07-20 see; it rains all day, each hour otherwise."""
+    """A place that both half-orbits of 2024-07-20 observe, with different rain each hour."""
 
     extent = Extent(38.0, 40.0, -92.0, -89.0)
 
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, self.extent)
+
     def hour(self, stamp: datetime, lat: NDArray[Any], lon: NDArray[Any]) -> Fields:
-        """Give the forcing at a UTC hour; see `Weather.hour`."""
+        """Return the forcing at a UTC hour; see `Weather.hour`."""
         fields = super().hour(stamp, lat, lon)
         return {**fields, "precipitation": fields["precipitation"] + 1.0 + stamp.hour**2 % 7}

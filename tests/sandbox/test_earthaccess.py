@@ -37,7 +37,7 @@ def archived(granule):
     return granule["umm"]["DataGranule"]["ArchiveAndDistributionInformation"][0]
 
 
-def test_a_day_of_forcing(client, tmp_path):
+def test_day_of_forcing_is_downloaded(client, tmp_path):
     start = time.perf_counter()
     found = client.search_data(
         short_name="NLDAS_FORA0125_H",
@@ -55,7 +55,7 @@ def test_a_day_of_forcing(client, tmp_path):
     assert time.perf_counter() - start < 60
 
 
-def test_the_other_products(client, tmp_path):
+def test_daily_and_static_products_are_downloaded(client, tmp_path):
     for query in (
         {"short_name": "SPL3SMP_E", "version": "006", "temporal": ("2024-05-17", "2024-05-17")},
         {"short_name": "SPL3SMP", "version": "009", "temporal": ("2024-05-17", "2024-05-17")},
@@ -69,7 +69,7 @@ def test_the_other_products(client, tmp_path):
         )
 
 
-def test_search_pages(client):
+def test_search_is_limited_by_count(client):
     found = client.search_data(
         short_name="SPL3SMP",
         version="009",
@@ -83,7 +83,7 @@ def test_search_pages(client):
     ]
 
 
-def test_new_granules_by_revision_date(client, fresh_sandbox):
+def test_new_granule_is_found_by_revision_date(client, fresh_sandbox):
     fresh_sandbox.revise("SMAP_L3_SM_P_20240517_R19240_001.h5")
     found = client.search_data(
         short_name="SPL3SMP",
@@ -96,7 +96,7 @@ def test_new_granules_by_revision_date(client, fresh_sandbox):
     ]
 
 
-def test_a_passing_outage_is_ridden_out(client, fresh_sandbox, tmp_path):
+def test_short_outage_is_survived(client, fresh_sandbox, tmp_path):
     (granule,) = client.search_data(
         short_name="SPL3SMP", version="009", temporal=("2024-05-17", "2024-05-17")
     )
@@ -105,7 +105,7 @@ def test_a_passing_outage_is_ridden_out(client, fresh_sandbox, tmp_path):
     assert file.stat().st_size == archived(granule)["SizeInBytes"]
 
 
-def test_status_and_collections(client, system):
+def test_status_and_collections_are_returned(client, system):
     assert client.status(system)["Earthdata Login"] == "OK"
     (collection,) = client.search_datasets(short_name="SPL3SMP_E", version="006")
     assert collection["meta"]["provider-id"] == "NSIDC_CPRD"

@@ -1,4 +1,4 @@
-"""The sandbox's processes start when told and never outlive whoever started them."""
+"""The sandbox's processes start on demand and never outlive the process that started them."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from msm.sandbox.process import start
 
 
 def processes(root: Path) -> set[int]:
-    """Processes with a folder on their command line."""
+    """Return the processes with a folder on their command line."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -38,7 +38,7 @@ def gone(root: Path) -> bool:
     return False
 
 
-def test_it_ends_with_its_context(tmp_path):
+def test_processes_end_with_the_context(tmp_path):
     root = tmp_path / "root"
     with start(root) as sandbox:
         # The server and its two workers.
@@ -53,7 +53,7 @@ def test_it_ends_with_its_context(tmp_path):
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_it_replays_a_table(real_data, tmp_path):
+def test_table_is_replayed(real_data, tmp_path):
     with start(tmp_path, str(real_data / "conus_pixels" / "conus_v4f1.nc")) as sandbox:
         found = requests.get(
             f"{sandbox.cmr_url}granules.umm_json?short_name=SPL3SMP&page_size=1",
@@ -65,7 +65,7 @@ def test_it_replays_a_table(real_data, tmp_path):
     assert item["meta"]["native-id"] == "SMAP_L3_SM_P_20150401_R19240_001.h5"
 
 
-def test_it_ends_when_its_parent_is_killed(tmp_path):
+def test_processes_end_when_their_parent_is_killed(tmp_path):
     root = tmp_path / "root"
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom msm.sandbox.process import start\n"
@@ -87,13 +87,13 @@ def test_workers_end_when_the_server_is_killed(tmp_path):
         assert gone(root)
 
 
-def test_served_from_a_command_until_terminated(tmp_path):
+def test_command_serves_until_terminated(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom msm.sandbox.server.serve import serve\n"
         "serve(Path(sys.argv[1]), 'synthetic')"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    # Without a terminal the standard input is at its end, which must not stop it.
+    # Without a terminal the standard input is at its end, which must not stop the server.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -105,7 +105,7 @@ def test_served_from_a_command_until_terminated(tmp_path):
         assert server.wait(20) == 0
 
 
-def test_a_taken_port_is_told(tmp_path):
+def test_used_port_is_reported(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom msm.sandbox.server.serve import serve\n"
         "serve(Path(sys.argv[1]), 'synthetic', port=int(sys.argv[2]))"
@@ -120,9 +120,32 @@ def test_a_taken_port_is_told(tmp_path):
     assert gone(tmp_path)
 
 
-def test_a_failed_start_says_why(tmp_path):
+def test_failed_start_reports_its_cause(tmp_path):
     with (
         pytest.raises(MsmError, match="There is no weather 'sunny'"),
         start(tmp_path, "sunny"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("msm.sandbox", "{} synthetic"), ("msm.cli.main", "sandbox serve --root {}")],
+)
+def test_missing_extra_is_one_sentence(tmp_path, module, arguments):
+    code = (
+        "import runpy, sys\nsys.modules['trustme'] = None\n"
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    arguments = arguments.format(tmp_path).split()
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "The sandbox needs trustme, which is not installed" in result.stderr
+    assert "pip install 'msm[sandbox]'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -3,11 +3,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from msm.products.definitions import SPL4SMGP_008
+from msm.products.definitions import SPL3SMP_E_006, SPL4SMGP_008
 from msm.products.registry import product
-from msm.products.smap_l3 import SPL3SMP_E_006
 from msm.sources.granule import Granule
-from msm.sources.known_bad import load_known_bad, sound
+from msm.sources.known_bad import drop_known_bad, load_known_bad
 
 LATE = datetime(2026, 9, 3, tzinfo=UTC)
 
@@ -37,30 +36,30 @@ def granule(day: date, production: datetime | None = None, name: str = "SMAP_L3"
         (date(2022, 9, 21), None, True),
     ],
 )
-def test_days_and_productions_of_a_known_fault(day, production, good):
+def test_bad_days_and_productions_are_dropped(day, production, good):
     offered = [granule(day, production)]
-    assert sound(SPL3SMP_E_006, offered) == (offered if good else [])
+    assert drop_known_bad(SPL3SMP_E_006, offered) == (offered if good else [])
 
 
-def test_what_is_left_out_is_told(caplog):
+def test_dropped_granules_are_logged_with_the_reason(caplog):
     with caplog.at_level(logging.WARNING):
-        sound(SPL3SMP_E_006, [granule(date(2026, 6, 1)), granule(date(2026, 6, 1), LATE, "new")])
-    (told,) = caplog.messages
-    assert told == (
-        "SMAP_L3_20260601.h5 is left out: its geolocation is wrong until the provider makes it"
-        " anew."
-    )
+        day = date(2026, 6, 1)
+        drop_known_bad(SPL3SMP_E_006, [granule(day), granule(day, LATE, "new")])
+    assert caplog.messages == [
+        "SMAP_L3_20260601.h5 is left out: its geolocation is wrong until the provider "
+        "reprocesses it."
+    ]
 
 
-def test_other_products_are_not_meant():
-    """The land model's analysis leans on its own weather; static granules have no day."""
+def test_other_products_and_static_granules_are_kept():
+    """The land model's analysis rests mostly on its own weather; static granules have no day."""
     offered = [granule(date(2026, 6, 1))]
-    assert sound(SPL4SMGP_008, offered) == offered
-    timeless = [Granule("SPL3SMP_E", "006", "static.h5", None)]
-    assert sound(SPL3SMP_E_006, timeless) == timeless
+    assert drop_known_bad(SPL4SMGP_008, offered) == offered
+    static = [Granule("SPL3SMP_E", "006", "static.h5", None)]
+    assert drop_known_bad(SPL3SMP_E_006, static) == static
 
 
-def test_the_list_names_products_that_msm_knows():
+def test_known_bad_list_names_registered_products():
     for period in load_known_bad().periods:
         assert period.first <= period.last
         for product_id in period.products:

@@ -19,13 +19,13 @@ def test_granules_are_found_by_name_and_time(mirror):
     assert mirror.search(NLDAS, FIRST.replace(year=1999), FIRST.replace(year=1999)) == []
 
 
-def test_files_are_checked_where_they_lie(mirror, real_data):
+def test_files_are_checked_in_place(mirror, real_data):
     fetched = mirror.fetch(NLDAS, mirror.search(NLDAS, FIRST, LAST))
     assert fetched.refused == {}
     assert all(file.path.parent == real_data / "granules" for file in fetched.files)
 
 
-def test_a_bad_file_is_named_and_stays(tmp_path, readers):
+def test_invalid_file_is_refused_by_name_and_kept(tmp_path, readers):
     name = "NLDAS_FORA0125_H.A20000101.0000.002.grb.SUB.nc4"
     (tmp_path / "2000").mkdir()
     (tmp_path / "2000" / name).write_text("<html>")
@@ -36,6 +36,6 @@ def test_a_bad_file_is_named_and_stays(tmp_path, readers):
     assert (tmp_path / "2000" / name).exists()
 
 
-def test_a_folder_that_is_none_is_told(tmp_path, readers):
+def test_missing_folder_is_refused(tmp_path, readers):
     with pytest.raises(MsmError, match="is not a folder: set MSM_MIRROR"):
         Mirror(tmp_path / "nowhere", readers)

@@ -1,4 +1,4 @@
-"""Which product gives which variable, for which cells, on which day."""
+"""Choice of the product of each variable, cell and day."""
 
 from datetime import UTC, date, datetime
 
@@ -23,12 +23,12 @@ def only(*keys):
     return lambda product: product.id in there
 
 
-def given_by(choice):
-    """Say which product gives each variable."""
+def chosen(choice):
+    """Return the pairs of variable and chosen product."""
     return {(share.variable, share.product.layout.product) for share in choice.shares}
 
 
-def test_every_entry_names_a_product_that_gives_the_variable_in_its_units():
+def test_every_entry_names_a_product_with_the_variable_in_its_units():
     units = {
         "precipitation": "mm day-1",
         "air_temperature": "K",
@@ -50,22 +50,22 @@ def test_every_entry_names_a_product_that_gives_the_variable_in_its_units():
     assert {key for order in orders.values() for key in order} == set(KEYS)
 
 
-def test_over_the_contiguous_states_nldas_is_best_and_nothing_else_is_asked():
-    asked = []
+def test_nldas_is_best_over_conus_and_no_other_product_is_checked():
+    checked = []
 
     def complete(product):
-        asked.append(product.layout.product)
+        checked.append(product.layout.product)
         return True
 
     choice = choose(CONUS, DAY, complete)
-    assert set(asked) == {"NLDAS_FORA0125_H"}
-    assert {product for _, product in given_by(choice)} == {"NLDAS_FORA0125_H"}
+    assert set(checked) == {"NLDAS_FORA0125_H"}
+    assert {product for _, product in chosen(choice)} == {"NLDAS_FORA0125_H"}
     assert {share.variable for share in choice.shares} == set(TIERS.required | TIERS.optional)
     assert not choice.lower_tier.any()
     assert choice.awaited == ()
 
 
-def test_smap_l4_serves_where_nldas_has_not_come_with_other_quantities_under_their_names():
+def test_smap_l4_stands_in_for_late_nldas_with_flagged_quantities():
     choice = choose(CONUS, DAY, only("smap_l4"))
     fields = {share.variable: share.field for share in choice.shares}
     assert fields == {
@@ -80,14 +80,14 @@ def test_smap_l4_serves_where_nldas_has_not_come_with_other_quantities_under_the
     assert choice.awaited == ("NLDAS_FORA0125_H 2.0",)
 
 
-def test_elsewhere_smap_l4_is_best_but_a_stand_in_is_flagged():
+def test_smap_l4_is_best_elsewhere_and_its_stand_ins_are_flagged():
     choice = choose(AFRICA, DAY, only(*KEYS))
-    assert {product for _, product in given_by(choice)} == {"SPL4SMGP"}
+    assert {product for _, product in chosen(choice)} == {"SPL4SMGP"}
     assert choice.awaited == ()
     assert choice.lower_tier.all()
 
 
-def test_gldas_takes_its_rain_from_imerg_up_to_60_degrees():
+def test_imerg_supplies_rain_up_to_60_degrees():
     choice = choose(NORTH, DAY, only("gldas", "imerg_late"))
     rain = {s.product.layout.product: s.cells for s in choice.shares if s.variable[0] == "p"}
     np.testing.assert_array_equal(rain["GPM_3IMERGDL"], NORTH.lat <= 60)
@@ -95,20 +95,20 @@ def test_gldas_takes_its_rain_from_imerg_up_to_60_degrees():
     assert choice.awaited == ("SPL4SMGP 008",)
 
 
-def test_before_smap_there_is_gldas_and_nothing_better_to_wait_for():
+def test_gldas_is_best_before_smap():
     choice = choose(AFRICA, date(2015, 3, 30), only("gldas", "imerg_late"))
     assert choice.awaited == ()
     assert not choice.lower_tier.any()
 
 
-def test_a_day_that_nothing_gives_is_told_with_what_was_tried():
-    with pytest.raises(NoSourceError) as told:
+def test_day_without_a_source_names_the_products_tried():
+    with pytest.raises(NoSourceError) as error:
         choose(CONUS, DAY, only("imerg_late"))
-    assert told.value.variable == "air_temperature"
-    assert told.value.tried[0].id == "NLDAS_FORA0125_H 2.0"
-    with pytest.raises(NoSourceError) as told:
+    assert error.value.variable == "air_temperature"
+    assert error.value.tried[0].id == "NLDAS_FORA0125_H 2.0"
+    with pytest.raises(NoSourceError) as error:
         choose(CONUS, date(1970, 1, 1), only(*KEYS))
-    assert told.value.tried == ()
+    assert error.value.tried == ()
 
 
 @given(
@@ -117,7 +117,7 @@ def test_a_day_that_nothing_gives_is_told_with_what_was_tried():
     domain=st.sampled_from([CONUS, AFRICA, NORTH]),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_cell_takes_each_variable_once_from_the_best_that_is_there(there, day, domain):
+def test_every_cell_has_each_variable_once_from_the_best_complete_product(there, day, domain):
     complete = only(*there)
     try:
         choice = choose(domain, day, complete)
@@ -141,17 +141,17 @@ def test_every_cell_takes_each_variable_once_from_the_best_that_is_there(there, 
 @pytest.mark.parametrize(
     ("domain", "moment", "day"),
     [
-        # NLDAS-2 is due four days after its day has ended, SPL4SMGP three.
+        # NLDAS-2 is due four days after the end of its day, SPL4SMGP three.
         ("conus", datetime(2026, 11, 23, 14, 30, tzinfo=UTC), date(2026, 11, 18)),
         ("conus", datetime(2024, 3, 5, 0, 0, tzinfo=UTC), date(2024, 2, 29)),
         ("box:5,6,20,21", datetime(2026, 11, 23, 14, 30, tzinfo=UTC), date(2026, 11, 19)),
     ],
 )
-def test_the_day_that_is_due_follows_from_the_moment(domain, moment, day):
+def test_newest_due_day(domain, moment, day):
     assert due_day(load_domain(domain), moment) == day
 
 
-def test_a_domain_knows_its_sources():
+def test_sources_of_a_domain():
     assert [p.layout.product for p in best_sources(CONUS)] == ["NLDAS_FORA0125_H"]
     assert [p.layout.product for p in best_sources(AFRICA)] == ["SPL4SMGP"]
     assert [p.layout.product for p in sources(AFRICA)] == [

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.skill.accuracy import FOUND
 from msm.model.checkpoint import load_checkpoint
 from msm.model.network import network_of
 from msm.training.code_hash import code_sha256
@@ -26,7 +25,7 @@ CARD = CHECKPOINT.card
 def test_its_recipe_is_the_cross_validated_one():
     recipe = read_recipe(Path(CARD.name))
     assert CARD.training.recipe == recipe.text
-    found = json.loads((ROOT / FOUND / f"{CARD.name}-folds.json").read_text())
+    found = json.loads((ROOT / "docs" / "accuracy" / f"{CARD.name}-folds.json").read_text())
     assert found["recipe_sha256"] == recipe.sha256
     assert found["code_sha256"] == code_sha256(CODE)
     assert found["data_sha256"][:12] in CARD.training.data

@@ -1,4 +1,4 @@
-"""Granules that are whole but not what they were: a provider changes its mind, or errs."""
+"""Complete granules that differ from their layout, as after a change or an error of a provider."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from msm.products.layout import Layout
 from msm.sandbox.weather.interface import Fields
 
 Alteration = Literal["changed_grid", "renamed_variable", "empty_field", "unknown_version"]
-"""What is another in a granule; its record states the right size and checksum.
+"""How a granule differs from its layout; its record states the right size and checksum.
 
 changed_grid: the axes, the number of rows, or the row of each cell. renamed_variable: the first
 required variable. empty_field: the first required variable holds fill only. unknown_version: the
-name has the form of a version that is not known.
+name has the form of an unknown version.
 """
 
 ALTERATIONS: tuple[Alteration, ...] = get_args(Alteration)
@@ -30,7 +30,7 @@ def altered_name(name: str, alteration: Alteration | None) -> str:
 
 
 def alter(layout: Layout, fields: Fields, alteration: Alteration) -> tuple[Layout, Fields]:
-    """Alter what a granule is written from."""
+    """Return the altered layout and fields that a granule is written from."""
     change: dict[Alteration, Callable[[Layout, Fields], tuple[Layout, Fields]]] = {
         "changed_grid": _changed_grid,
         "renamed_variable": _renamed_variable,
@@ -47,7 +47,7 @@ def _changed_grid(layout: Layout, fields: Fields) -> tuple[Layout, Fields]:
         changed = grid.model_copy(update={"lat_first": grid.lat_first + grid.lat_step / 2})
     else:
         changed = grid.model_copy(update={"rows": grid.rows + 1})
-    # What was made for the old grid has no place on the new one.
+    # Fields of the old grid do not fit the new one.
     return layout.model_copy(update={"grid": changed}), {}
 
 

@@ -1,4 +1,4 @@
-"""Granules of the sandbox: the products it serves, and how their fields come from weather."""
+"""The products that the sandbox serves, and their granules, produced from weather."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ REVISED = {
 }
 """Variables that change by one percent with each new content of a granule.
 
-In a granule that has none of them it is the first.
+In a granule without any of them the first variable changes.
 """
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
-"""Midnight that granules at fixed times are counted from."""
+"""Midnight from which granules at fixed times are counted."""
 
 
 @dataclass(frozen=True)
-class Product:
-    """One product that the sandbox serves; its granules are counted at equal steps of time."""
+class ServedProduct:
+    """A product that the sandbox serves, with granules at equal steps of time."""
 
     layout: Layout
     fields: Callable[[Weather, Layout, datetime], Fields]
-    """Makes a granule's fields from weather, by the layout's variable names."""
+    """Computes a granule's fields from weather, by the layout's variable names."""
     collection: str
     """Concept id of the collection."""
     release: str = ""
@@ -63,7 +63,7 @@ class Product:
 
     @property
     def counted(self) -> bool:
-        """Whether a new production gets a name of its own, with the counter raised."""
+        """Whether a new production gets a new name, with a higher counter."""
         return "{counter}" in self.layout.file_name
 
     @property
@@ -78,7 +78,7 @@ class Product:
         return START + timedelta(minutes=self.layout.first_minutes)
 
     def stamp(self, number: int) -> datetime:
-        """Return the time of a granule by its number, to the second: names carry no more."""
+        """Return the time of a granule by its number, to the second, as in its name."""
         exact = self._origin + number * self.step
         return (exact + timedelta(microseconds=999_999)).replace(microsecond=0)
 
@@ -87,10 +87,10 @@ class Product:
         return (time + self.lead - self._origin) // self.step
 
     def numbers(self, first: date, last: date) -> range:
-        """Return the numbers of the granules that the days from `first` to `last` take."""
+        """Return the numbers of the granules that the days from `first` to `last` use."""
         stamps = self.layout.stamps(first)[:1] + self.layout.stamps(last)[-1:]
         if not stamps:
-            # Half-orbits: what begins in these days.
+            # Half-orbits that begin on these days.
             until = midnight(last + timedelta(days=1))
             return range(self.number_at(midnight(first)) + 1, self.number_at(until) + 1)
         return range(
@@ -98,7 +98,7 @@ class Product:
         )
 
     def name(self, stamp: datetime, counter: int) -> str:
-        """Return the name of the granule of a time."""
+        """Return the file name of the granule of a time."""
         number, half, _ = half_orbit(stamp)
         return self.layout.file_name.format(
             time=stamp,
@@ -116,8 +116,8 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-class Facts(NamedTuple):
-    """What a record says of a file."""
+class FileInfo(NamedTuple):
+    """Size and checksum of a file, as its record states them."""
 
     size: int
     """Bytes."""
@@ -155,17 +155,17 @@ THREE_HOURS = timedelta(hours=3)
 
 
 @lru_cache(maxsize=1)
-def products() -> dict[str, Product]:
+def served_products() -> dict[str, ServedProduct]:
     """Return the products served, by short name."""
-    # The collection of NLDAS's forcing bears its real concept id; the others were not at hand.
+    # The real concept id of NLDAS's forcing; those of the others were not available.
     nsidc, ges_disc = "C90000000{:02d}-NSIDC_CPRD", "C90000000{:02d}-GES_DISC"
     served = (
-        Product(load_layout("nldas_fora0125_h_2.0"), _hourly, "C2033151148-GES_DISC"),
-        Product(load_layout("nldas_noah0125_h_2.0"), _hourly, ges_disc.format(1)),
-        Product(load_layout("spl3smp_e_006"), _retrievals, nsidc.format(2), "R19240"),
-        Product(load_layout("spl3smp_009"), _retrievals, nsidc.format(3), "R19240"),
-        Product(load_layout("spl4smlm_008"), _land, nsidc.format(4), "Vv8011"),
-        Product(
+        ServedProduct(load_layout("nldas_fora0125_h_2.0"), _hourly, "C2033151148-GES_DISC"),
+        ServedProduct(load_layout("nldas_noah0125_h_2.0"), _hourly, ges_disc.format(1)),
+        ServedProduct(load_layout("spl3smp_e_006"), _retrievals, nsidc.format(2), "R19240"),
+        ServedProduct(load_layout("spl3smp_009"), _retrievals, nsidc.format(3), "R19240"),
+        ServedProduct(load_layout("spl4smlm_008"), _land, nsidc.format(4), "Vv8011"),
+        ServedProduct(
             load_layout("spl4smgp_008"),
             _hourly,
             nsidc.format(5),
@@ -173,29 +173,29 @@ def products() -> dict[str, Product]:
             SMAP_L4,
             lead=THREE_HOURS / 2,
         ),
-        Product(load_layout("spl4smau_008"), _hourly, nsidc.format(6), "Vv8011", SMAP_L4),
-        Product(load_layout("spl2smp_nrt_107"), _half_orbit, nsidc.format(7), "N19241"),
-        # The records of GLDAS state the interval of its means, as its time bounds do.
-        Product(
+        ServedProduct(load_layout("spl4smau_008"), _hourly, nsidc.format(6), "Vv8011", SMAP_L4),
+        ServedProduct(load_layout("spl2smp_nrt_107"), _half_orbit, nsidc.format(7), "N19241"),
+        # GLDAS's records state the interval of its means, as its time bounds do.
+        ServedProduct(
             load_layout("gldas_noah025_3h_2.1"),
             _hourly,
             ges_disc.format(8),
             clock=GLDAS,
             lead=THREE_HOURS,
         ),
-        Product(
+        ServedProduct(
             load_layout("gldas_noah025_3h_ep_2.1"),
             _hourly,
             ges_disc.format(9),
             clock=GLDAS,
             lead=THREE_HOURS,
         ),
-        Product(load_layout("gpm_3imergde_07"), _hourly, ges_disc.format(10), "V07C", IMERG),
-        Product(load_layout("gpm_3imergdl_07"), _hourly, ges_disc.format(11), "V07C", IMERG),
-        Product(load_layout("gpm_3imergdf_07"), _hourly, ges_disc.format(12), "V07B", IMERG),
-        Product(load_layout("m2t1nxslv_5.12.4"), _hourly, ges_disc.format(13), "400", MERRA2),
-        Product(load_layout("m2t1nxflx_5.12.4"), _hourly, ges_disc.format(14), "400", MERRA2),
-        Product(load_layout("m2t1nxrad_5.12.4"), _hourly, ges_disc.format(15), "400", MERRA2),
+        ServedProduct(load_layout("gpm_3imergde_07"), _hourly, ges_disc.format(10), "V07C", IMERG),
+        ServedProduct(load_layout("gpm_3imergdl_07"), _hourly, ges_disc.format(11), "V07C", IMERG),
+        ServedProduct(load_layout("gpm_3imergdf_07"), _hourly, ges_disc.format(12), "V07B", IMERG),
+        ServedProduct(load_layout("m2t1nxslv_5.12.4"), _hourly, ges_disc.format(13), "400", MERRA2),
+        ServedProduct(load_layout("m2t1nxflx_5.12.4"), _hourly, ges_disc.format(14), "400", MERRA2),
+        ServedProduct(load_layout("m2t1nxrad_5.12.4"), _hourly, ges_disc.format(15), "400", MERRA2),
     )
     return {product.layout.product: product for product in served}
 
@@ -207,32 +207,32 @@ def make_granule(
     content: int,
     path: Path,
     alteration: Alteration | None = None,
-) -> Facts:
-    """Write one granule; the same arguments give the same bytes.
+) -> FileInfo:
+    """Write one granule; equal arguments give equal bytes.
 
     Parameters
     ----------
     weather
-        Where the fields come from.
+        Source of the fields.
     short_name
-        Product, of `products`.
+        Product, a key of `served_products`.
     stamp
         Time of the granule.
     content
-        1 for the first production; each further one has slightly other values.
+        1 for the first production; each further one has slightly different values.
     path
         Target, written under a temporary name and then renamed.
     alteration
-        What is not as the product's layout says.
+        How the granule differs from the product's layout.
 
     Returns
     -------
-    Facts
+    FileInfo
         Size and checksum of the file.
     """
-    product = products()[short_name]
+    product = served_products()[short_name]
     layout = product.layout
-    fields = _produced(layout, product.fields(weather, layout, stamp), content)
+    fields = _revised(layout, product.fields(weather, layout, stamp), content)
     if alteration is not None:
         layout, fields = alter(layout, fields, alteration)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -241,11 +241,11 @@ def make_granule(
     with part.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     part.rename(path)
-    return Facts(path.stat().st_size, sha256)
+    return FileInfo(path.stat().st_size, sha256)
 
 
-def _produced(layout: Layout, fields: Fields, content: int) -> Fields:
-    """Change what a content has of its own."""
+def _revised(layout: Layout, fields: Fields, content: int) -> Fields:
+    """Return fields with the values of a content."""
     names = [v.name for v in layout.variables if v.name in fields]
     revised = REVISED.intersection(names) or names[:1]
     return {

@@ -1,4 +1,4 @@
-"""SMAP's half-orbits one by one: when they come, what they are called, and what they retrieve."""
+"""SMAP's half-orbits one by one: their times, numbers and retrievals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ HALF_ORBIT = timedelta(days=1) / (2 * ORBITS_PER_DAY)
 """Time from one half-orbit to the next."""
 
 FIRST_BEGIN = datetime(2015, 1, 26, tzinfo=UTC) - HALF_ORBIT / 2
-"""Begin of a descending half-orbit; its node is at midnight on every eighth day, as in `orbit`."""
+"""Start of a descending half-orbit; its node is at midnight on every eighth day, as in `orbit`."""
 
 ORBITS_BEFORE = 81
 """Orbits from then to number 1: a real granule of 2019-08-22T22:48 is of orbit 24342."""
 
 LETTER: dict[Half, str] = {"am": "D", "pm": "A"}
-"""What the names of granules call descending and ascending."""
+"""Letter of descending and ascending half-orbits in the names of granules."""
 
 
 class HalfOrbit(NamedTuple):
@@ -32,11 +32,11 @@ class HalfOrbit(NamedTuple):
     number: int
     half: Half
     node: datetime
-    """When it crosses the equator."""
+    """Time of the equator crossing."""
 
 
 def half_orbit(time: datetime) -> HalfOrbit:
-    """Return the half-orbit that is flown at a time."""
+    """Return the half-orbit at a time."""
     index = (time - FIRST_BEGIN) // HALF_ORBIT
     half: Half = "pm" if index % 2 else "am"
     node = FIRST_BEGIN + (index + 0.5) * HALF_ORBIT
@@ -44,19 +44,19 @@ def half_orbit(time: datetime) -> HalfOrbit:
 
 
 def half_orbit_fields(weather: Weather, begin: datetime) -> Fields:
-    """Make the fields of a half-orbit's granule.
+    """Return the fields of a half-orbit's granule.
 
     Parameters
     ----------
     weather
-        Gives the retrievals; where it has none, all is fill.
+        Source of the retrievals; without retrievals all is fill.
     begin
         Time of the granule.
 
     Returns
     -------
     Fields
-        Of the cells of M36 in the swath, shape (cells,): `row` and `col`, the fields of
+        Fields of the M36 cells in the swath, shape (cells,): `row` and `col`, those of
         `Weather.satellite`, and surface_temperature in K.
     """
     _, half, node = half_orbit(begin)
@@ -75,9 +75,9 @@ def half_orbit_fields(weather: Weather, begin: datetime) -> Fields:
 
     def listed(field: NDArray[Any]) -> NDArray[Any]:
         nothing = np.nan if field.dtype.kind == "f" else FLAG_FILL
-        whole = np.full((M36.rows, M36.cols), nothing, field.dtype)
-        whole[place] = field
-        return whole[row, col]
+        everywhere = np.full((M36.rows, M36.cols), nothing, field.dtype)
+        everywhere[place] = field
+        return everywhere[row, col]
 
     cells = {"row": row.astype(np.uint16), "col": col.astype(np.uint16)}
     return {**cells, **{name: listed(field) for name, field in fields.items()}}

@@ -1,7 +1,7 @@
-"""Hourly weather becomes a granule's values: moments, and means over a product's intervals.
+"""Values of a granule from hourly weather: instantaneous, or means over a product's intervals.
 
-The means of any product add up to the same day: an hour counts for the interval that it is in, the
-rain before an hour for the interval that it ends in.
+The means of every product add up to the same day: an hour counts for the interval that it lies in,
+the rain before an hour for the interval in which it ends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Array = NDArray[Any]
 
 
 def hours(variable: Variable, time: datetime, interval: timedelta) -> list[datetime]:
-    """List the hours of weather that a value is the mean of.
+    """Return the hours of weather that a value averages.
 
     Parameters
     ----------
     variable
-        Of a layout; its time meaning says where the interval is.
+        Variable of a layout; its time meaning gives the position of the interval.
     time
         Time of the value.
     interval
@@ -38,7 +38,7 @@ def hours(variable: Variable, time: datetime, interval: timedelta) -> list[datet
     if variable.time == "instantaneous":
         return [time]
     begin = time + BEGINS.get(variable.time, 0.0) * interval
-    # The weather's rain is of the hour before its stamp.
+    # The weather's rain falls in the hour before its stamp.
     first = begin + HOUR if variable.name == RAIN else begin
     return [first + n * HOUR for n in range(interval // HOUR)]
 
@@ -46,14 +46,14 @@ def hours(variable: Variable, time: datetime, interval: timedelta) -> list[datet
 def granule_fields(
     weather: Weather, layout: Layout, stamp: datetime, lat: Array, lon: Array
 ) -> Fields:
-    """Make the fields of a granule.
+    """Return the fields of a granule.
 
     Parameters
     ----------
     weather
-        Gives the hours.
+        Source of the hours.
     layout
-        Of a product whose granules come at fixed times.
+        Layout of a product with granules at fixed times.
     stamp
         Time of the granule.
     lat, lon
@@ -63,7 +63,7 @@ def granule_fields(
     -------
     Fields
         By the layout's variable names in canonical units, (rows, cols), or (times, rows, cols)
-        where a granule has several times. What the weather does not have is absent.
+        where a granule has several times. Fields that the weather does not have are absent.
     """
     soil = [v.name for v in layout.variables if is_soil_moisture(v.name)]
     wanted: dict[datetime, list[tuple[str, int, float]]] = defaultdict(list)
@@ -72,7 +72,7 @@ def granule_fields(
             used = hours(variable, stamp + place * layout.interval, layout.interval)
             for hour in used:
                 wanted[hour].append((variable.name, place, 1 / len(used)))
-    # Hour by hour, as a whole day of the globe in memory is gigabytes.
+    # Hour by hour, since a day of the globe takes gigabytes of memory.
     sums: dict[str, dict[int, Array]] = defaultdict(dict)
     for hour in sorted(wanted):
         then = weather.hour(hour, lat, lon)

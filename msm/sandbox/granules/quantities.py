@@ -1,4 +1,4 @@
-"""Quantities of the products that a weather does not have itself, by simple relations.
+"""Quantities of the products that a weather does not provide, from simple relations.
 
 The lowest level of the atmospheric model is taken as 60 m above the ground.
 """
@@ -38,7 +38,7 @@ SOIL = {
     "soil_moisture_rootzone": 0.7,
     "soil_moisture_profile": 0.5,
 }
-"""Layers of soil, and the share of the top soil's distance from `MIDDLE` that is left in them."""
+"""Layers of soil, and the share of the top soil's distance from `MIDDLE` that remains in them."""
 
 MIDDLE = 0.25
 """Soil moisture that deeper layers stay closer to, m3 m-3."""
@@ -49,7 +49,7 @@ SPREAD = "soil_moisture_surface_spread"
 DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., Array]]] = {
     "wind_speed": (("wind_east", "wind_north"), np.hypot),
     "longwave_absorbed": (("longwave_down",), lambda down: EMISSIVITY * down),
-    # Where a product asks for it, the ground is as warm as the air.
+    # The ground is as warm as the air.
     "surface_temperature": (("air_temperature",), lambda air: air),
     "air_temperature_lowest_level": (("air_temperature",), lambda air: air - COOLER),
     "specific_humidity_lowest_level": (("specific_humidity",), lambda air: DRIER * air),
@@ -58,20 +58,22 @@ DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., Array]]] = {
         lambda east, north: WINDIER * np.hypot(east, north),
     ),
 }
-"""What each derived quantity is made of, and how."""
+"""Inputs of each derived quantity, and its formula."""
 
 
 def quantity(name: str, weather: Fields) -> Array | None:
-    """Take a quantity from an hour's weather; None where the weather does not have it."""
-    of, work = DERIVED.get(name, ((name,), lambda field: field))
-    return work(*(weather[part] for part in of)) if all(part in weather for part in of) else None
+    """Return a quantity of an hour's weather, None if the weather does not have it."""
+    names, formula = DERIVED.get(name, ((name,), lambda field: field))
+    if any(part not in weather for part in names):
+        return None
+    return formula(*(weather[part] for part in names))
 
 
 def is_soil_moisture(name: str) -> bool:
-    """Tell whether a quantity comes from `soil_moisture`, not from `quantity`."""
+    """Return whether a quantity comes from `soil_moisture`, not from `quantity`."""
     return name in SOIL or name == SPREAD
 
 
 def soil_moisture(name: str, top: Array) -> Array:
-    """Take the soil moisture of a layer, or its spread, from that of the top soil, m3 m-3."""
+    """Return the soil moisture of a layer, or its spread, from that of the top soil, m3 m-3."""
     return 0.1 * top if name == SPREAD else MIDDLE + SOIL[name] * (top - MIDDLE)

@@ -15,7 +15,7 @@ EASE_GRIDS: dict[str, EaseGrid] = {"M09": M09, "M36": M36}
 
 
 def window(grid: Grid, extent: Extent) -> tuple[slice, slice]:
-    """Return the rows and columns of a grid inside an extent: cells whose centres are in it.
+    """Return the rows and columns of a grid whose centres lie inside an extent.
 
     On an EASE-2 grid these are whole M36 cells.
     """
@@ -26,7 +26,7 @@ def window(grid: Grid, extent: Extent) -> tuple[slice, slice]:
 
 
 def centres(grid: Grid, extent: Extent) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return latitudes and longitudes of a window's rows and columns, degrees."""
+    """Return latitudes of a window's rows and longitudes of its columns, degrees."""
     rows, cols = window(grid, extent)
     if grid.kind in EASE_GRIDS:
         ease = EASE_GRIDS[grid.kind]

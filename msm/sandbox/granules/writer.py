@@ -1,4 +1,4 @@
-"""Granules as files: fields written as a product's layout says."""
+"""Granule files: fields written in a product's layout."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from msm.sandbox.granules.window import window
 from msm.sandbox.weather.interface import Extent, Fields
 
 CLOCK = "hours since 1979-01-01 00:00:00"
-"""Units of the time variable, where a product has no others."""
+"""Default units of the time variable."""
 
 CHUNKS = {"lat": 112, "lon": 116, "y": 58, "x": 121, "time": 1}
-"""Small chunks, so that what lies outside the weather's extent is never written."""
+"""Small chunks, so that chunks outside the weather's extent are never written."""
 
 INDEX_FILL = np.uint16(65534)
 
@@ -44,13 +44,13 @@ def write_granule(
         Time of the granule.
     fields
         Arrays in canonical units by the layout's variable names, NaN where there is no value:
-        (rows, cols) or (times, rows, cols) of the whole grid or of the window of `extent`. For a
+        (rows, cols) or (times, rows, cols) of the complete grid or of the window of `extent`. For a
         layout that lists cells: (cells,), with their indices `row` and `col`. A variable without a
         field is all fill.
     extent
         Part of the world that the fields cover.
     clock
-        Units of the time variable; `{first}` in it stands for the granule's first time.
+        Units of the time variable, with `{first}` for the granule's first time.
     """
     cells = window(layout.grid, extent)
     with netCDF4.Dataset(path, "w") as dataset:
@@ -136,7 +136,7 @@ def _write_axes(dataset: netCDF4.Dataset, layout: Layout, fields: Fields) -> Non
         if path:
             variable = _create(dataset, path, "f4" if latlon else "f8", (path.rpartition("/")[2],))
             variable.units = unit
-            # A grid that was altered goes on beyond its axis.
+            # An altered grid continues beyond its axis.
             variable[:] = axis[0] + (axis[1] - axis[0]) * np.arange(size)
 
 
@@ -161,7 +161,7 @@ def _write_attributes(dataset: netCDF4.Dataset, layout: Layout, stamp: datetime)
 
 
 def _texts(stated: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
-    """Gather what is said in `KEY=value;` lines of one attribute."""
+    """Join the `KEY=value;` lines of each attribute."""
     texts: dict[tuple[str, str], str] = {}
     for group, name, value in stated:
         attribute, _, key = name.partition(":")

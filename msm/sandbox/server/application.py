@@ -15,24 +15,24 @@ from aiohttp import web
 
 from msm.errors import MsmError
 from msm.sandbox.faults import Fault, Faults
-from msm.sandbox.server.catalogue import Catalogue, Granule, collection_record, granule_record
+from msm.sandbox.server.catalogue import Catalogue, ServedGranule, collection_record, granule_record
+from msm.sandbox.server.granule_store import GranuleStore
 from msm.sandbox.server.misbehaviour import misbehave
 from msm.sandbox.server.search import Search, SearchError
-from msm.sandbox.server.shelf import Shelf
 from msm.sandbox.server.sign_in import SignIn
 
-USER = PASSWORD = "sandbox"  # noqa: S105 - the account that everybody may know
+USER = PASSWORD = "sandbox"  # noqa: S105 - a public account
 AHEAD = 8
-"""Granules that are made ahead of the one whose record is being sent."""
+"""Granules that are written ahead of the one whose record is being sent."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Earthdata:
-    """All the sandbox's answers."""
+class SimulatedEarthdata:
+    """The handlers of all requests to the sandbox."""
 
-    def __init__(self, catalogue: Catalogue, shelf: Shelf, token: str) -> None:
-        self._catalogue, self._shelf, self._token = catalogue, shelf, token
+    def __init__(self, catalogue: Catalogue, store: GranuleStore, token: str) -> None:
+        self._catalogue, self._store, self._token = catalogue, store, token
         self._faults = Faults()
         self._log: deque[dict[str, Any]] = deque(maxlen=20_000)
         basic = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -41,7 +41,7 @@ class Earthdata:
 
     def app(self) -> web.Application:
         """Return the application with all its routes."""
-        app = web.Application(middlewares=[self._watch])
+        app = web.Application(middlewares=[self._intercept])
         app.add_routes(
             [
                 web.post("/api/users/find_or_create_token", self._find_or_create_token),
@@ -59,14 +59,14 @@ class Earthdata:
         return app
 
     @web.middleware
-    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _intercept(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/sandbox/"):
             return await handler(request)
         entry = {"method": request.method, "path": request.path_qs, "status": 0}
         if "Range" in request.headers:
             entry["range"] = request.headers["Range"]
         self._log.append(entry)
-        fault = self._faults.strike(request.path_qs)
+        fault = self._faults.match(request.path_qs)
         response: web.StreamResponse
         if fault is None or (fault.behaviour == "sign_in" and self._sign_in.known(request)):
             response = await handler(request)
@@ -131,36 +131,38 @@ class Earthdata:
         }
         if page and start + len(page) < len(found):
             headers["CMR-Search-After"] = str(start + len(page))
-        # A record holds the checksum of a file that may first have to be made: records are sent
-        # one by one, so that no client waits in silence for a long page.
+        # A record holds the checksum of a file that may have to be written first. Records are sent
+        # one by one, so that a client does not time out on a long page.
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await response.write(f'{{"hits": {len(found)}, "took": 1, "items": ['.encode())
         separator = ""
         data_url = f"{request.scheme}://{request.host}/data/"
-        async for granule, facts in self._made(page):
-            record = granule_record(granule, facts, data_url)
+        async for granule, info in self._written(page):
+            record = granule_record(granule, info, data_url)
             await response.write((separator + json.dumps(record)).encode())
             separator = ",\n"
         await response.write(b"]}")
         await response.write_eof()
         return response
 
-    async def _made(self, page: Iterable[Granule]) -> AsyncIterator[tuple[Granule, Any]]:
-        """Yield granules in order with their facts, some being made ahead."""
+    async def _written(
+        self, page: Iterable[ServedGranule]
+    ) -> AsyncIterator[tuple[ServedGranule, Any]]:
+        """Yield granules in order with their info, while some are written ahead."""
         coming = iter(page)
-        ahead: deque[tuple[Granule, asyncio.Task[Any]]] = deque()
+        ahead: deque[tuple[ServedGranule, asyncio.Task[Any]]] = deque()
 
         def begin(count: int) -> None:
             for granule in islice(coming, count):
-                ahead.append((granule, asyncio.create_task(self._shelf.facts(granule))))
+                ahead.append((granule, asyncio.create_task(self._store.info(granule))))
 
         begin(AHEAD)
         while ahead:
             granule, task = ahead.popleft()
-            facts = await task
+            info = await task
             begin(1)
-            yield granule, facts
+            yield granule, info
 
     # Data host
 
@@ -174,21 +176,21 @@ class Earthdata:
             )
         granule = self._requested(request)
         if granule is None:
-            return web.Response(status=404, text="There is no such granule.")
+            return web.Response(status=404, text="The granule does not exist.")
         return web.FileResponse(
-            await self._shelf.file(granule), headers={"Content-Type": "application/x-hdf5"}
+            await self._store.file(granule), headers={"Content-Type": "application/x-hdf5"}
         )
 
-    def _requested(self, request: web.Request) -> Granule | None:
+    def _requested(self, request: web.Request) -> ServedGranule | None:
         granule = self._catalogue.named(request.path.rpartition("/")[2])
         return granule if granule and request.path == f"/data/{granule.path}" else None
 
     async def _body(self, request: web.Request) -> bytes:
-        """Return what a right answer would hold, for an answer that is to be wrong."""
+        """Return the body of the right answer, for a fault to spoil."""
         granule = self._requested(request)
         if granule is None:
-            return json.dumps({"errors": ["This answer is wrong on purpose."]}).encode()
-        return (await self._shelf.file(granule)).read_bytes()
+            return json.dumps({"errors": ["This answer is deliberately wrong."]}).encode()
+        return (await self._store.file(granule)).read_bytes()
 
     # Control
 
@@ -197,37 +199,39 @@ class Earthdata:
 
     async def _control(self, request: web.Request) -> web.Response:
         order = request.match_info["order"]
-        given = await request.json()
+        arguments = await request.json()
         try:
-            return web.json_response(self._obey(order, given))
+            return web.json_response(self._apply(order, arguments))
         except (MsmError, KeyError, TypeError, ValueError) as error:
             return _refused(400, f"{order}: {error}")
 
-    def _obey(self, order: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _apply(self, order: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if order == "withhold":
-            self._catalogue.withhold(given["name"])
+            self._catalogue.withhold(arguments["name"])
         elif order == "restore":
-            self._catalogue.restore(given["name"])
+            self._catalogue.restore(arguments["name"])
         elif order == "duplicate":
-            self._catalogue.duplicate(given["name"])
+            self._catalogue.duplicate(arguments["name"])
         elif order == "alter":
-            return {"name": self._catalogue.alter(given["name"], given["alteration"]).name}
+            return {"name": self._catalogue.alter(arguments["name"], arguments["alteration"]).name}
         elif order == "revise":
-            produced = given["produced"] and datetime.fromisoformat(given["produced"])
-            new = self._catalogue.revise(given["name"], changed=given["changed"], produced=produced)
+            produced = arguments["produced"] and datetime.fromisoformat(arguments["produced"])
+            new = self._catalogue.revise(
+                arguments["name"], changed=arguments["changed"], produced=produced
+            )
             return {"name": new.name}
         elif order == "clock":
-            self._catalogue.clock = datetime.fromisoformat(given["now"])
+            self._catalogue.clock = datetime.fromisoformat(arguments["now"])
         elif order == "fault":
-            self._faults.add(Fault.model_validate(given))
-        elif order == "mend":
+            self._faults.add(Fault.model_validate(arguments))
+        elif order == "clear_faults":
             self._faults.clear()
         elif order == "reset":
             self._catalogue.reset()
             self._faults.clear()
             self._log.clear()
         else:
-            raise MsmError("there is no such order")
+            raise MsmError("There is no such order.")
         return {}
 
 

@@ -1,4 +1,4 @@
-"""How the sandbox answers a request that a fault has struck."""
+"""Answers of the sandbox to requests that a fault matches."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from msm.sandbox.faults import Fault
 
 LOGIN_PAGE = "<!DOCTYPE html><html><body><h1>Earthdata Login</h1>Please log in.</body></html>"
 STALL_SECONDS = 3600.0
-DROPS = 20
+PIECES = 20
 """Pieces in which a slow server sends a body."""
 
 
 async def misbehave(fault: Fault, request: web.Request, body: bytes) -> web.StreamResponse:
-    """Answer a request wrongly.
+    """Answer a request with a fault.
 
     Parameters
     ----------
     fault
-        How.
+        Fault of the answer.
     request
         The request.
     body
-        What a right answer would have held.
+        Body of the right answer.
     """
     answers = {
         "html_200": lambda: web.Response(text=LOGIN_PAGE, content_type="text/html"),
@@ -50,7 +50,7 @@ async def misbehave(fault: Fault, request: web.Request, body: bytes) -> web.Stre
         return answers[fault.behaviour]()
     if fault.behaviour in ("stall", "slow"):
         return await _slowly(fault, request, body)
-    # A server library does not cut its own answers short: this is written past it.
+    # The server library completes its answers: this one is written to the transport directly.
     length = f"Content-Length: {len(body)}\r\n" if fault.behaviour == "truncated" else ""
     transport = request.transport
     if transport is not None:
@@ -72,9 +72,9 @@ async def _slowly(fault: Fault, request: web.Request, body: bytes) -> web.Stream
         await response.write(body[: len(body) // 2])
         await asyncio.sleep(STALL_SECONDS)
         return response
-    size = -(-len(body) // DROPS)
+    size = -(-len(body) // PIECES)
     for start in range(0, len(body), size):
         await response.write(body[start : start + size])
-        await asyncio.sleep(fault.seconds / DROPS)
+        await asyncio.sleep(fault.seconds / PIECES)
     await response.write_eof()
     return response

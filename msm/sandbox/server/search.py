@@ -1,4 +1,4 @@
-"""CMR's searches over the sandbox's catalogue."""
+"""CMR's searches of the sandbox's catalogue."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from multidict import MultiMapping
 
 from msm.errors import MsmError
-from msm.sandbox.granules.granule import Product, products
-from msm.sandbox.server.catalogue import Catalogue, Granule
+from msm.sandbox.granules.granule import ServedProduct, served_products
+from msm.sandbox.server.catalogue import Catalogue, ServedGranule
 
 MAX_PAGE = 2000
 """CMR's largest page."""
@@ -22,7 +22,7 @@ _BY_PRODUCT = {"short_name", "version", "provider", "collection_concept_id", "co
 _BY_NAME = {"readable_granule_name", "producer_granule_id", "granule_ur", "native_id"}
 _BY_TIME = {"temporal", "revision_date"}
 _PAGING = {"page_size", "pretty", "sort_key"}
-# Every granule of the sandbox can be downloaded; places are not looked at.
+# Every granule of the sandbox can be downloaded; locations are ignored.
 _ALWAYS_TRUE = {"downloadable", "online_only", "bounding_box", "point", "polygon", "has_granules"}
 _KNOWN = _BY_PRODUCT | _BY_NAME | _BY_TIME | _PAGING | _ALWAYS_TRUE
 
@@ -33,10 +33,10 @@ class SearchError(MsmError):
 
 @dataclass(frozen=True)
 class Search:
-    """What a client asked for."""
+    """The parameters of a search."""
 
     values: dict[str, tuple[str, ...]]
-    """Values by parameter; several values of one parameter mean any of them."""
+    """Values by parameter; a granule matches any of several values."""
 
     @classmethod
     def parse(cls, query: MultiMapping[str]) -> Search:
@@ -45,7 +45,7 @@ class Search:
         Raises
         ------
         SearchError
-            If a parameter is not known; CMR refuses those too.
+            If a parameter is unknown; CMR refuses it, too.
         """
         values: dict[str, tuple[str, ...]] = {}
         for key, value in query.items():
@@ -64,19 +64,19 @@ class Search:
         Raises
         ------
         SearchError
-            If it is no number from 0 to 2000.
+            If it is not a number from 0 to 2000.
         """
         (text,) = self.values.get("page_size", ("10",))[-1:]
         if not text.isdigit() or int(text) > MAX_PAGE:
             raise SearchError(f"page_size must be a number between 0 and {MAX_PAGE}")
         return int(text)
 
-    def collections(self) -> list[Product]:
+    def collections(self) -> list[ServedProduct]:
         """Return the products that match."""
-        return [product for product in products().values() if self._wants(product)]
+        return [product for product in served_products().values() if self._wants(product)]
 
-    def granules(self, catalogue: Catalogue) -> list[Granule]:
-        """Return the granules that match, by time and name.
+    def granules(self, catalogue: Catalogue) -> list[ServedGranule]:
+        """Return the granules that match, ordered by time and name.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Search:
         }
         return [matching[key] for key in sorted(matching)]
 
-    def _wants(self, product: Product) -> bool:
+    def _wants(self, product: ServedProduct) -> bool:
         layout = product.layout
         collections = [text for text in self._either_id() if text.startswith("C")]
         return all(

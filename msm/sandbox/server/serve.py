@@ -1,4 +1,4 @@
-"""Running the sandbox in this process until it is told to stop."""
+"""Running the sandbox in this process until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aiohttp import web
 
 from msm.errors import MsmError
 from msm.sandbox.process import Sandbox
-from msm.sandbox.server.application import Earthdata
+from msm.sandbox.server.application import SimulatedEarthdata
 from msm.sandbox.server.catalogue import Catalogue
-from msm.sandbox.server.shelf import Shelf
+from msm.sandbox.server.granule_store import GranuleStore
 from msm.sandbox.weather.sources import load_weather
 
 
@@ -30,18 +30,18 @@ def serve(
     *,
     stop_with_stdin: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; one JSON line on stdout tells when, and where.
+    """Serve until SIGTERM or SIGINT; one JSON line on stdout reports readiness and address.
 
     Parameters
     ----------
     root
         Folder for certificate and granules; granules of an earlier run in it are removed.
     weather
-        Source of the fields, as `load_weather` takes it.
+        Source of the fields, see `load_weather`.
     host, port
         Address; port 0 takes a free one.
     stop_with_stdin
-        Stop too when standard input ends, as it does when the process that started this one dies.
+        Stop also at the end of standard input, which the death of the starting process causes.
 
     Raises
     ------
@@ -51,15 +51,20 @@ def serve(
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     source = load_weather(weather)
-    shelf = Shelf(root / "granules", source)
+    store = GranuleStore(root / "granules", source)
     try:
-        asyncio.run(_serve(root, Catalogue(source), shelf, host, port, stop_with_stdin))
+        asyncio.run(_serve(root, Catalogue(source), store, host, port, stop_with_stdin))
     finally:
-        shelf.close()
+        store.close()
 
 
 async def _serve(
-    root: Path, catalogue: Catalogue, shelf: Shelf, host: str, port: int, stop_with_stdin: bool
+    root: Path,
+    catalogue: Catalogue,
+    store: GranuleStore,
+    host: str,
+    port: int,
+    stop_with_stdin: bool,
 ) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,7 +78,7 @@ async def _serve(
     authority.issue_cert(host, "localhost").configure_cert(tls)
     token = secrets.token_urlsafe(24)
     runner = web.AppRunner(
-        Earthdata(catalogue, shelf, token).app(), access_log=None, shutdown_timeout=0.5
+        SimulatedEarthdata(catalogue, store, token).app(), access_log=None, shutdown_timeout=0.5
     )
     await runner.setup()
     try:

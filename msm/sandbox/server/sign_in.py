@@ -1,8 +1,8 @@
-"""The dance of a data host that knows nobody: to Earthdata Login and back with a cookie.
+"""Sign-in at a data host: a redirect to Earthdata Login and back, which sets a cookie.
 
-It follows OAuth 2 as Earthdata's data hosts do it. Host and Earthdata Login are two names of the
-same address, `localhost` and `127.0.0.1`: as with the real ones, a client takes its token off where
-the name changes, and only user and password pass.
+It follows OAuth 2 as Earthdata's data hosts do. Host and Earthdata Login are two names of one
+address, `localhost` and `127.0.0.1`: as with the real ones, a client drops its token where the
+name changes, and only user and password pass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DATA_HOST = "localhost"
 
 
 class SignIn:
-    """The pages of the dance, and who has passed it."""
+    """The pages of the sign-in, and the cookie of clients that passed it."""
 
     def __init__(self, basic: str) -> None:
         self._basic = basic
@@ -28,23 +28,23 @@ class SignIn:
         return [web.get("/login", self._login), web.get("/oauth/authorize", self._authorize)]
 
     def known(self, request: web.Request) -> bool:
-        """Tell whether a request comes from a client that has signed in."""
+        """Return whether a request comes from a client that has signed in."""
         return request.cookies.get("session") == self._cookie
 
     def begin(self, request: web.Request) -> web.Response:
-        """Send a client away to sign in, and to come back to where it wanted to go."""
-        return _to(f"{self._host(request)}/login?{urlencode({'state': request.path})}")
+        """Redirect a client to sign in and return to its request."""
+        return _redirect(f"{self._host(request)}/login?{urlencode({'state': request.path})}")
 
     async def _login(self, request: web.Request) -> web.Response:
         state = request.query["state"]
-        there = _to(f"{self._host(request)}{state}")
+        there = _redirect(f"{self._host(request)}{state}")
         if self.known(request):
             return there
         if request.query.get("code") == self._code:
             there.set_cookie("session", self._cookie)
             return there
         asked = {"redirect_uri": f"{self._host(request)}/login", "state": state}
-        return _to(f"https://127.0.0.1:{request.url.port}/oauth/authorize?{urlencode(asked)}")
+        return _redirect(f"https://127.0.0.1:{request.url.port}/oauth/authorize?{urlencode(asked)}")
 
     async def _authorize(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != self._basic:
@@ -54,12 +54,12 @@ class SignIn:
                 headers={"WWW-Authenticate": 'Basic realm="Earthdata Login"'},
             )
         back = {"code": self._code, "state": request.query["state"]}
-        return _to(f"{request.query['redirect_uri']}?{urlencode(back)}")
+        return _redirect(f"{request.query['redirect_uri']}?{urlencode(back)}")
 
     @staticmethod
     def _host(request: web.Request) -> str:
         return f"https://{DATA_HOST}:{request.url.port}"
 
 
-def _to(url: str) -> web.Response:
+def _redirect(url: str) -> web.Response:
     return web.Response(status=302, headers={"Location": url})

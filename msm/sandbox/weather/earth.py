@@ -1,7 +1,7 @@
-"""The made-up globe below the made-up weather: mountains, deserts, forests, soils, seasons.
+"""The simulated globe: mountains, deserts, forests and seasons.
 
-A few hills each, where the real ones are, roughly. Latitudes and longitudes are axes in degrees,
-and fields have the shape (lat, lon).
+Each is a few Gaussian hills near the places of the real ones. Latitudes and longitudes are axes in
+degrees, and fields have the shape (lat, lon).
 """
 
 from __future__ import annotations
@@ -70,36 +70,36 @@ FORESTS = (
 
 
 def season(time: datetime) -> float:
-    """Return 1 in the heat of the northern summer (20 July), -1 in that of the southern one."""
+    """Return the season, from -1 in the southern to 1 in the northern summer (20 July)."""
     return -math.cos(2 * math.pi * (time.timestamp() / 86400.0 - 20.0) / 365.2425)
 
 
 def rain_belt(time: datetime) -> float:
-    """Latitude of the tropical rains, which follow the sun, degrees."""
+    """Return the latitude of the tropical rains, which follow the sun, degrees."""
     return 3.0 + 9.0 * season(time)
 
 
 def height(lat: Array, lon: Array) -> Array:
-    """Height of the land, m."""
+    """Return the height of the land, m."""
     south = ANTARCTICA / (1.0 + np.exp((lat + 72.0) / 2.0))
     field: Array = bumps(MOUNTAINS, lat, lon) + south[:, None].astype(np.float32)
     return field
 
 
 def dryness(time: datetime, lat: Array, lon: Array) -> Array:
-    """Share of the rain and of the moisture that a place lacks, 0-1."""
+    """Return the dryness, 0-1: the missing share of rain and moisture."""
     field: Array = (bumps(DESERTS, lat, lon) + _subtropics(time, lat)[:, None]).clip(max=1.0)
     return field
 
 
 def dryness_at(time: datetime, lat: Array, lon: Array) -> Array:
-    """Dryness at points, latitude and longitude of shape (points,)."""
+    """Return the dryness at points, latitude and longitude of shape (points,)."""
     field: Array = (bumps_at(DESERTS, lat, lon) + _subtropics(time, lat)).clip(max=1.0)
     return field
 
 
 def _subtropics(time: datetime, lat: Array) -> Array:
-    """Dryness of the belts where air sinks, half as far north and south as the rains go."""
+    """Dryness of the subtropical belts of sinking air, which follow the rains half as far."""
     centre = rain_belt(time) / 2.0
     both = [np.exp(-0.5 * ((lat - centre - side) / 7.0) ** 2) for side in (-25.0, 25.0)]
     belts: Array = (0.3 * (both[0] + both[1])).astype(np.float32)
@@ -107,7 +107,7 @@ def _subtropics(time: datetime, lat: Array) -> Array:
 
 
 def vegetation(time: datetime, lat: Array, lon: Array) -> Array:
-    """Vegetation water content, kg m-2: less in winter, none on ice."""
+    """Return the vegetation water content, kg m-2: less in winter, none on ice."""
     winter = 0.4 * np.abs(np.sin(np.radians(lat))) * (1.0 - np.sign(lat) * season(time))
     ice = 1.0 / (1.0 + np.exp((np.abs(lat) - 70.0) / 2.0))
     grass = 0.15 + 1.8 * (1.0 - dryness(time, lat, lon))

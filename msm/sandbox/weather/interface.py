@@ -1,4 +1,4 @@
-"""What the sandbox's granules are filled with: the interface of its weather."""
+"""The interface of a weather, which fills the sandbox's granules."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msm.grid.domain import land_fraction
-from msm.grid.ease import M36, NEST, EaseGrid
+from msm.grid.ease import M09, M36, NEST, EaseGrid
 
 Half = Literal["am", "pm"]
 """Half-orbits of SMAP: `am` descending at 6 h, `pm` ascending at 18 h local solar time."""
 
 FLAG_FILL = 65534
-"""Fill of SMAP's flags where nothing was observed."""
+"""Fill of SMAP's flags at places that were not observed."""
 
 Fields = Mapping[str, NDArray[Any]]
 
 
 class Extent(NamedTuple):
-    """What part of the world a weather covers, degrees."""
+    """Part of the world that a weather covers, degrees."""
 
     south: float
     north: float
@@ -38,16 +38,17 @@ WORLD = Extent(-85.0, 85.0, -180.0, 180.0)
 
 
 def region(grid: EaseGrid, extent: Extent) -> tuple[slice, slice]:
-    """Return rows and columns of an EASE-2 grid inside an extent, in whole M36 cells.
+    """Return rows and columns of an EASE-2 grid inside an extent, in whole M36 cells at least.
 
     Fields on the EASE-2 grids stay fill outside.
     """
     if extent == WORLD:
         return slice(0, grid.rows), slice(0, grid.cols)
-    (row0, row1), (col0, col1) = M36.rowcol(
+    coarse = M36 if grid.rows > M36.rows else grid
+    (row0, row1), (col0, col1) = coarse.rowcol(
         [extent.north, extent.south], [extent.west, extent.east]
     )
-    scale = NEST if grid.rows == NEST * M36.rows else 1
+    scale = grid.rows // coarse.rows
     return (
         slice(scale * int(row0), scale * (int(row1) + 1)),
         slice(scale * int(col0), scale * (int(col1) + 1)),
@@ -63,13 +64,32 @@ def land_share(grid: EaseGrid, extent: Extent) -> NDArray[np.float64]:
     return percent[region(grid, extent)] / 100.0
 
 
-class Weather(Protocol):
-    """Fields for any hour or day of a period; the same question always has the same answer."""
+def on_land(lat: NDArray[Any], lon: NDArray[Any], extent: Extent) -> NDArray[np.bool_]:
+    """Return which points of axes lie in M09 cells with land, in the region of an extent.
 
-    @property
-    def name(self) -> str:
-        """What the weather is, for people."""
-        ...
+    Parameters
+    ----------
+    lat, lon
+        Centres of the rows and columns, degrees, shapes (rows,) and (cols,).
+    extent
+        Part of the world.
+
+    Returns
+    -------
+    NDArray
+        Shape (rows, cols).
+    """
+    rows, cols = M09.rowcol(lat, 0.0)[0], M09.rowcol(0.0, lon)[1]
+    land: NDArray[np.bool_] = land_fraction()[np.ix_(rows, cols)] > 0
+    inside = [
+        (index >= place.start) & (index < place.stop)
+        for index, place in zip((rows, cols), region(M09, extent), strict=True)
+    ]
+    return land & np.logical_and.outer(*inside)
+
+
+class Weather(Protocol):
+    """Fields of any hour or day of a period, equal for equal arguments."""
 
     @property
     def extent(self) -> Extent:
@@ -87,7 +107,7 @@ class Weather(Protocol):
         ...
 
     def hour(self, stamp: datetime, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Fields:
-        """Give the forcing at a UTC hour.
+        """Return the forcing at a UTC hour.
 
         Parameters
         ----------
@@ -106,7 +126,7 @@ class Weather(Protocol):
         ...
 
     def satellite(self, day: date, grid: EaseGrid, half: Half) -> Fields:
-        """Give what SMAP retrieved on a UTC day, on `region(grid, extent)`.
+        """Return SMAP's retrievals of a UTC day on `region(grid, extent)`.
 
         Returns
         -------
@@ -117,13 +137,13 @@ class Weather(Protocol):
         ...
 
     def soil(self, grid: EaseGrid) -> Fields:
-        """Give sand and clay, fractions 0-1, on `region(grid, extent)`, NaN where unknown."""
+        """Return sand and clay, fractions 0-1, on `region(grid, extent)`, NaN where unknown."""
         ...
 
     def soil_water(
         self, day: date, lat: NDArray[np.float64], lon: NDArray[np.float64]
     ) -> NDArray[Any]:
-        """Give the water of the top soil at the end of a UTC day.
+        """Return the water of the top soil at the end of a UTC day.
 
         Parameters
         ----------
@@ -135,6 +155,6 @@ class Weather(Protocol):
         Returns
         -------
         NDArray
-            m3 m-3, shape (rows, cols), NaN where it is not known: at sea and outside the extent.
+            m3 m-3, shape (rows, cols), NaN at sea and outside the extent.
         """
         ...

@@ -1,4 +1,4 @@
-"""SMAP's swaths: which places its half-orbits of a UTC day see."""
+"""SMAP's swaths: the places that its half-orbits of a UTC day observe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EQUATOR_CROSSING = {"am": 6.0, "pm": 18.0}
 def seen(
     day: date, half: Half, lat: NDArray[np.float64], lon: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Tell which places lie in a swath of a day.
+    """Return which places lie in a swath of a day.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def seen(
 def in_swath(
     node: float, half: Half, lat: NDArray[np.float64], lon: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Tell which places one half-orbit sees.
+    """Return which places one half-orbit observes.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def in_swath(
 def _swaths(
     nodes: NDArray[Any], half: Half, lat: NDArray[np.float64], lon: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    # Angle along the orbit from the node to each latitude, and the longitude gained meanwhile.
+    # Angle along the orbit from the node to each latitude, and the longitude gained on the way.
     along = np.arcsin((np.sin(np.radians(lat)) / np.sin(INCLINATION)).clip(-1, 1))
     gained = np.degrees(np.arctan2(np.cos(INCLINATION) * np.sin(along), np.cos(along)))
     turned = 360.0 / ORBITS_PER_DAY * along / (2 * np.pi)
@@ -82,7 +82,7 @@ def _swaths(
     drift = gained - turned if half == "pm" else turned - gained
     width = HALF_SWATH_KM / (KM_PER_DEGREE * np.cos(np.radians(lat)))
     centre = (nodes[:, None] + drift + 180.0) % 360.0 - 180.0
-    # In a row a swath is one run of columns; across the date line it goes on from the other side.
+    # In a row a swath is one run of columns, which may continue across the date line.
     centre = np.concatenate([centre - 360.0, centre, centre + 360.0])
     steps = np.zeros((lat.size, lon.size + 1), np.int8)
     row = np.arange(lat.size)

@@ -1,6 +1,6 @@
-"""Patterns on the globe that are cheap on any axes: sums of a row's term times a column's term.
+"""Patterns on the globe: sums of products of a row's term and a column's term.
 
-Such a sum is one matrix product, whatever the number of cells, and periodic in longitude.
+Such a sum is one matrix product on any axes, and periodic in longitude.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Bump(NamedTuple):
     tall: float
     """Standard deviation in latitude, degrees."""
     wide: float
-    """Standard deviation in longitude, degrees; 30 at most, or it would meet itself."""
+    """Standard deviation in longitude, degrees; at most 30, or it would overlap itself."""
     value: float
-    """At its top."""
+    """Value at the top."""
 
 
 class Wave(NamedTuple):
@@ -42,27 +42,27 @@ class Wave(NamedTuple):
 
 
 def bumps(hills: Sequence[Bump], lat: Array, lon: Array) -> Array:
-    """Add up hills on axes (degrees), shape (lat, lon), float32."""
+    """Return the sum of hills on axes (degrees), shape (lat, lon), float32."""
     down, across = _sides(hills, lat, lon)
     total: Array = down.T @ across
     return total
 
 
 def bumps_at(hills: Sequence[Bump], lat: Array, lon: Array) -> Array:
-    """Add up hills at points: latitude and longitude of the same shape (points,), degrees."""
+    """Return the sum of hills at points, latitude and longitude in degrees, shape (points,)."""
     down, across = _sides(hills, lat, lon)
     total: Array = (down * across).sum(axis=0)
     return total
 
 
-def waves(sea: Sequence[Wave], lat: Array, lon: Array, days: float = 0.0) -> Array:
-    """Add up waves at a time (days) on axes (degrees), shape (lat, lon), float32.
+def waves(several: Sequence[Wave], lat: Array, lon: Array, days: float = 0.0) -> Array:
+    """Return the sum of waves at a time (days) on axes (degrees), shape (lat, lon), float32.
 
-    They fade towards the poles, where the meridians meet.
+    The waves fade towards the poles, where the meridians meet.
     """
     x, fading = np.radians(lon), np.cos(np.radians(lat)).clip(min=0.0)
     rows, cols = [], []
-    for wave in sea:
+    for wave in several:
         # The sine of a sum is two products of vectors, far cheaper than a sine per cell.
         north = wave.up * lat + (wave.phase - wave.rate * days) % (2 * np.pi)
         east = wave.cycles * x

@@ -2,12 +2,11 @@
 
 The table (conus_v4f1.nc) gives every 4th M36 row and column over CONUS. Between the points the
 forcing is interpolated with a plateau over each point's own cell, so that the cell and its 16
-nested M09 cells get exactly the table's value; missing points of the lattice take their nearest
-neighbour's, and beyond the lattice its rim goes on, so that no cell is without a value. The hours
-of a day are made such that they average, and rain sums up, to the table's daily value.
+nested M09 cells get exactly the table's value. Missing points of the lattice take their nearest
+neighbour's value, and the lattice's edge continues beyond it, so that every cell has a value. The
+hours of a day average, and rain adds up, to the table's daily value.
 
-Surface pressure is not in the table and is left out: a made-up constant would pass for a
-measurement.
+Surface pressure is not in the table and is left out: a constant would look like a measurement.
 """
 
 from __future__ import annotations
@@ -55,7 +54,6 @@ class ReplayWeather:
 
     extent = NORTH_AMERICA
 
-    name: str
     first_day: date
     row: NDArray[np.int64]
     """M36 rows of the points, shape (pixel,)."""
@@ -79,7 +77,7 @@ class ReplayWeather:
         Raises
         ------
         MsmError
-            If the file is no such table, or its points do not lie on a lattice of M36 centres.
+            If the file is not such a table, or its points do not lie on a lattice of M36 centres.
         """
         try:
             with netCDF4.Dataset(path) as table:
@@ -92,14 +90,13 @@ class ReplayWeather:
             columns
         )
         if missing:
-            raise MsmError(f"{path} lacks {', '.join(sorted(missing))}: it cannot be replayed.")
+            raise MsmError(f"{path} has no {', '.join(sorted(missing))}: it cannot be replayed.")
         if not np.array_equal(np.diff(columns["time"]), np.ones(columns["time"].size - 1)):
             raise MsmError(f"The days of {path} do not follow one another: it cannot be replayed.")
         row, col = M36.rowcol(columns["latitude"], columns["longitude"])
         if np.any((row - row.min()) % NEST) or np.any((col - col.min()) % NEST):
             raise MsmError(f"The points of {path} do not lie on every {NEST}th M36 row and column.")
         return cls(
-            name=f"replay of {path.name}",
             first_day=start,
             row=row,
             col=col,
@@ -118,16 +115,16 @@ class ReplayWeather:
         return self.first_day + timedelta(days=len(self.soil_moisture) - 1)
 
     def hour(self, stamp: datetime, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Fields:
-        """Give the forcing at a UTC hour; see `Weather.hour`.
+        """Return the forcing at a UTC hour; see `Weather.hour`.
 
-        Winds are constant over a day. Beyond the table the nearest of its days is taken: the first
-        hour of the table needs the rain before it, the last granule the fields after it.
+        Winds are constant over a day. Outside the table its nearest day is taken: the first hour
+        of the table needs the rain before it, and the last granule the fields after it.
         """
         axes = _axes_key(lat), _axes_key(lon)
         day = self._maps(stamp.date(), *axes)
         local = hour_angle(stamp, lon)[None, :]
         fields = {name: day[name] for name in ("wind_east", "wind_north")}
-        # A cosine over 24 equal steps has zero mean: these leave the daily value as it is.
+        # A cosine over 24 equal steps has zero mean: the daily value stays the same.
         fields["air_temperature"] = day["air_temperature"] + day["warmth"] * np.cos(local - 0.7)
         fields["specific_humidity"] = day["specific_humidity"] * (1 + 0.03 * np.cos(local - 0.9))
         fields["longwave_down"] = day["longwave_down"] * (1 + 0.04 * np.cos(local - 0.8))
@@ -136,12 +133,12 @@ class ReplayWeather:
         rain = self._maps(rain_day, *axes)["precipitation"]
         hour = stamp.hour or 24
         share = _rain_share(rain_day.toordinal(), axes[1])[hour - 1]
-        # The whole of the day's rain in one hour would be 24 times the day's rate.
+        # All of the day's rain in one hour is 24 times the day's rate.
         fields["precipitation"] = 24.0 * rain * share
         return fields
 
     def _maps(self, day: date, lat_key: bytes, lon_key: bytes) -> dict[str, NDArray[np.float64]]:
-        """Daily maps that the hours are made of; a few are kept, as an hour needs up to two."""
+        """Return the daily maps of the hours; a few are kept, since an hour needs up to two."""
         key = (day, lat_key, lon_key)
         if key not in self._kept_maps:
             while len(self._kept_maps) >= 3:
@@ -167,14 +164,14 @@ class ReplayWeather:
             [cos_zenith(midnight.replace(hour=hour), lat, lon) for hour in range(24)], axis=0
         )
         maps["sunshine"] = maps.pop("shortwave_down") / mean_sun
-        # A sunny day swings by 6 K to either side, a dull one by 2 K.
+        # The amplitude is 6 K on a sunny day and 2 K on a dull one.
         maps["warmth"] = 2.0 + 4.0 * (maps["sunshine"] / 1000.0).clip(0, 1)
         return maps
 
     def _spread(
         self, values: NDArray[np.float64], lat: NDArray[np.float64], lon: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Interpolate point values (pixel,) to axes, giving (lat, lon)."""
+        """Return point values (pixel,) interpolated to axes, shape (lat, lon)."""
         x = project(0.0, lon)[0]
         y = project(lat, 0.0)[1]
         rows = _blend((M36.y_max - y) / M36.cell_size, self._lattice_rows)
@@ -183,7 +180,7 @@ class ReplayWeather:
         return spread
 
     def _lattice(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Lay point values (pixel,) out on the lattice, missing ones from the nearest point."""
+        """Return point values (pixel,) on the lattice, missing ones from the nearest point."""
         known = np.isfinite(values)
         tree = cKDTree(np.column_stack([self.row[known], self.col[known]]))
         nodes = np.stack(np.meshgrid(self._lattice_rows, self._lattice_cols, indexing="ij"), -1)
@@ -199,9 +196,9 @@ class ReplayWeather:
         return np.arange(self.col.min(), self.col.max() + 1, NEST)
 
     def satellite(self, day: date, grid: EaseGrid, half: Half) -> Fields:
-        """Give the table's retrievals in the points' own cells; see `Weather.satellite`.
+        """Return the table's retrievals in the points' own cells; see `Weather.satellite`.
 
-        The afternoon half-orbits, which the table does not have, are empty.
+        The afternoon half-orbits are empty, since the table has none.
         """
         rows, cols = region(M36, self.extent)
         shape = rows.stop - rows.start, cols.stop - cols.start
@@ -225,7 +222,7 @@ class ReplayWeather:
         return {name: field.repeat(scale, 0).repeat(scale, 1) for name, field in fields.items()}
 
     def soil(self, grid: EaseGrid) -> Fields:
-        """Give sand and clay interpolated as the forcing is; see `Weather.soil`."""
+        """Return sand and clay, interpolated like the forcing; see `Weather.soil`."""
         rows, cols = region(grid, self.extent)
         lat, lon = grid.lat[rows], grid.lon[cols]
         return {
@@ -236,7 +233,7 @@ class ReplayWeather:
     def soil_water(
         self, day: date, lat: NDArray[np.float64], lon: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Give no water anywhere: the table has retrievals, not what they are retrievals of."""
+        """Return no water anywhere: the table has retrievals, not the water itself."""
         return np.full((lat.size, lon.size), np.nan)
 
 
@@ -246,7 +243,7 @@ def _day_zero(time: netCDF4.Variable) -> date:
 
 
 def vegetation_water_content(ndvi: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vegetation water content in kg m-2 from NDVI.
+    """Return the vegetation water content from NDVI, kg m-2.
 
     Foliage term of the SMAP ATBD (O'Neill et al., L2 & L3 radiometer soil moisture, eq. 9):
     1.9134 NDVI^2 - 0.3215 NDVI; the stem term, which needs a land cover table, is left out.
@@ -256,9 +253,9 @@ def vegetation_water_content(ndvi: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _blend(position: NDArray[np.float64], nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights (position, node) of linear interpolation between plateaus around nodes.
+    """Return weights (position, node) of linear interpolation between plateaus around nodes.
 
-    `position` is in M36 cells from the grid's edge; the node `n` is the cell from n to n + 1.
+    `position` is in M36 cells from the grid's edge; node `n` is the cell from n to n + 1.
     """
     step = (position - 0.5 - nodes[0]) / NEST
     lower = np.floor(step).clip(0, nodes.size - 2).astype(np.int64)
@@ -277,9 +274,9 @@ def _axes_key(axis: NDArray[np.float64]) -> bytes:
 
 @lru_cache(maxsize=4)
 def _rain_share(day: int, lon_key: bytes) -> NDArray[np.float64]:
-    """Share of a day's rain that falls in each of its hours, shape (24, cols), sum 1 over hours.
+    """Return the share of a day's rain in each hour, shape (24, cols), sum 1 over hours.
 
-    The wettest hour is chance, and travels eastwards by 15 degrees in a quarter of a day.
+    The wettest hour is random, and moves eastwards by 15 degrees in a quarter of a day.
     """
     lon = np.frombuffer(lon_key)
     peak = np.random.default_rng([day, 7]).uniform(0, 24) + lon * 6 / 15

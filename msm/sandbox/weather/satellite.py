@@ -1,4 +1,4 @@
-"""What SMAP makes of made-up ground: retrievals with noise and flags, on its swaths."""
+"""Simulated SMAP retrievals: soil moisture with noise and flags, on the swaths."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def retrievals(
     temperature: Array,
     vegetation: Array,
 ) -> Fields:
-    """Make a day's retrievals from the state of the ground.
+    """Return a day's retrievals of the simulated ground.
 
     Parameters
     ----------
     seed
-        Of the noise.
+        Seed of the noise.
     day
         UTC day.
     grid
         M36 or M09; the fields are on its region of the extent, shape (rows, cols).
     half
-        Which half-orbits.
+        Descending (am) or ascending (pm) half-orbits.
     extent
         Part of the world that the weather covers.
     water
-        Water in the top soil, m3 m-3, as all fields of the region's shape.
+        Water in the top soil, m3 m-3; all fields have the region's shape.
     temperature
         Daily temperature of the air, K.
     vegetation
@@ -58,7 +58,7 @@ def retrievals(
     Returns
     -------
     Fields
-        As of `Weather.satellite`.
+        See `Weather.satellite`.
     """
     rows, cols = region(grid, extent)
     lat, lon = grid.lat[rows], grid.lon[cols]
@@ -79,7 +79,7 @@ def retrievals(
     quality = np.where(surface > 0, NOT_RECOMMENDED, 0).astype(np.uint16)
     skipped = frozen | (land < 0.5)
     quality[skipped] |= NO_RETRIEVAL
-    # Freeze and thaw are told apart north of 45 degrees only.
+    # Freeze and thaw are distinguished north of 45 degrees only.
     quality[(lat < 45.0)[:, None] & ~skipped] |= NO_FREEZE_THAW
     nothing = ~seen_here | (land == 0.0)
     surface[nothing] = quality[nothing] = FLAG_FILL

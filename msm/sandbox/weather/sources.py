@@ -1,20 +1,15 @@
-"""The sources of weather, by name."""
+"""Weathers by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from msm.errors import MsmError
-from msm.sandbox.weather.global_weather import GlobalWeather
-from msm.sandbox.weather.interface import Weather
+from msm.sandbox.weather.interface import NORTH_AMERICA, WORLD, Weather
 from msm.sandbox.weather.replay import ReplayWeather
 from msm.sandbox.weather.synthetic import SyntheticWeather
 
-MADE_UP: dict[str, Callable[[int], Weather]] = {
-    "synthetic": SyntheticWeather,
-    "global": GlobalWeather,
-}
+EXTENTS = {"synthetic": NORTH_AMERICA, "global": WORLD}
 
 
 def load_weather(source: str) -> Weather:
@@ -23,17 +18,17 @@ def load_weather(source: str) -> Weather:
     Parameters
     ----------
     source
-        `synthetic` or `synthetic:SEED` (made up, of North America), `global` or `global:SEED` (made
-        up, of the globe), or the path of a table of daily values at points.
+        `synthetic` or `synthetic:SEED` (simulated, of North America), `global` or `global:SEED`
+        (the same weather, of the globe), or the path of a table of daily values at points.
 
     Raises
     ------
     MsmError
-        If it is none of these.
+        If the source is not one of these.
     """
     kind, _, seed = source.partition(":")
-    if kind in MADE_UP and (not seed or seed.isdigit()):
-        return MADE_UP[kind](int(seed or 0))
+    if kind in EXTENTS and (not seed or seed.isdigit()):
+        return SyntheticWeather(int(seed or 0), EXTENTS[kind])
     if Path(source).is_file():
         return ReplayWeather.read(Path(source))
     raise MsmError(

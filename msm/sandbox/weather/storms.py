@@ -1,15 +1,18 @@
-"""Storms that are born, travel and die: the rain of the synthetic weather."""
+"""Simulated storms, which travel eastwards in mid-latitudes and westwards in the tropics."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from msm.sandbox.weather.earth import dryness_at, rain_belt, season
+from msm.sandbox.weather.patterns import Bump, bumps
+
+Array = NDArray[Any]
 
 LIFE_HOURS = 72.0
 """Longest life of a storm."""
@@ -17,76 +20,132 @@ LIFE_HOURS = 72.0
 DRY_BELOW = 0.35
 """Rain rate in mm h-1 that evaporates before it reaches the ground, so that there are dry days."""
 
+REACH = 5.0
+"""Distance from a storm's centre, in standard deviations, beyond which it has no rain: less than a
+hundred-thousandth of the centre's."""
 
-@dataclass(frozen=True)
-class Storm:
-    """One storm."""
+TROPICAL, TEMPERATE = 120.0, 32.0
+"""Mean number of storms that begin on a day around the rain belt and in each hemisphere's
+mid-latitudes, before those over dry land are left out."""
 
-    born: datetime
-    life: float
+
+class Storms(NamedTuple):
+    """Several storms, arrays of shape (storm,)."""
+
+    born: Array
+    """Hours since 1970."""
+    life: Array
     """Hours."""
-    lat: float
-    """Where it is born, degrees."""
-    lon: float
-    north: float
+    lat: Array
+    """Where they begin, degrees."""
+    lon: Array
+    north: Array
     """Speed, degrees of latitude per hour."""
-    east: float
-    radius: float
-    """Degrees of latitude at which rain has fallen to 61 percent of the centre's."""
-    rain: float
-    """Rain rate at the centre at its strongest, mm h-1."""
+    east: Array
+    """Speed, degrees of longitude per hour."""
+    radius: Array
+    """Distance at which the rain is 61 percent of the centre's, degrees of latitude."""
+    rain: Array
+    """Highest rain rate at the centre, mm h-1."""
 
 
-def storms_at(seed: int, time: datetime) -> list[Storm]:
-    """List the storms alive at a time, the same for the same seed and time."""
-    days = int(LIFE_HOURS // 24) + 1
-    storms = (
-        storm
-        for back in range(days)
-        for storm in _born_on(seed, time.date() - timedelta(days=back))
+def storms_at(seed: int, time: datetime) -> Storms:
+    """Return the storms alive at a time, a function of seed and time."""
+    days = (time.date() - timedelta(days=back) for back in range(int(LIFE_HOURS // 24) + 1))
+    born = _joined([_born_on(seed, day) for day in days])
+    age = time.timestamp() / 3600.0 - born.born
+    return _chosen(born, (age >= 0) & (age < born.life))
+
+
+def rain_rate(seed: int, time: datetime, lat: Array, lon: Array) -> Array:
+    """Return the rain rate before evaporation, mm h-1, on axes in degrees, shape (lat, lon)."""
+    storms = storms_at(seed, time)
+    age = time.timestamp() / 3600.0 - storms.born
+    centre = storms.lat + storms.north * age
+    # A degree of longitude is shorter than one of latitude.
+    wide = storms.radius / np.cos(np.radians(centre)).clip(min=0.15)
+    strength = storms.rain * np.sin(np.pi * age / storms.life)
+    hills = np.stack(
+        [centre, storms.lon + storms.east * age, storms.radius, wide, strength], axis=1
     )
-    return [s for s in storms if 0 <= (time - s.born) / timedelta(hours=1) < s.life]
+    near = _reaching(hills, lat, lon)
+    return bumps([Bump(*hill) for hill in hills[near].tolist()], lat, lon)
 
 
-@lru_cache(maxsize=400)
-def _born_on(seed: int, day: date) -> tuple[Storm, ...]:
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    chance = np.random.default_rng([seed, day.toordinal(), 1])
-    # Summers have more and smaller storms, winters larger and weaker ones.
-    summer = 0.5 - 0.5 * np.cos(2 * np.pi * (day.timetuple().tm_yday - 15) / 365.25)
-    storms = []
-    for _ in range(chance.poisson(4 + 4 * summer)):
-        # The east of the continent is wetter than the west.
-        lon = -125.0 + 60.0 * chance.beta(1.8, 1.2)
-        storms.append(
-            Storm(
-                born=midnight + timedelta(hours=float(chance.uniform(0, 24))),
-                life=float(chance.uniform(12, LIFE_HOURS)),
-                lat=float(chance.uniform(24, 53)),
-                lon=float(lon),
-                north=float(chance.normal(0.03, 0.08)),
-                east=float(chance.gamma(4, 0.1)),
-                radius=float(chance.uniform(0.8, 2.5) + 0.8 * (1 - summer)),
-                rain=float(chance.gamma(2, 0.8) + 0.8 * summer),
-            )
-        )
-    return tuple(storms)
+def _reaching(hills: Array, lat: Array, lon: Array) -> Array:
+    """Return which hills (hill, 5) reach the axes: a window has few of the globe's storms."""
+    y, x, tall, wide, _ = hills.T
+    middle, half = (lon[0] + lon[-1]) / 2, (lon[-1] - lon[0]) / 2
+    aside = np.abs((x - middle + 180.0) % 360.0 - 180.0) - half
+    beyond = np.maximum(lat.min() - y, y - lat.max())
+    reaching: Array = (beyond < REACH * tall) & (aside < REACH * wide)
+    return reaching
 
 
-def rain_rate(seed: int, time: datetime, lat: NDArray[Any], lon: NDArray[Any]) -> NDArray[Any]:
-    """Rain before evaporation, mm h-1, shape (lat, lon) for axes in degrees and of their type."""
-    rate = np.zeros((lat.size, lon.size), lat.dtype)
-    for storm in storms_at(seed, time):
-        age = (time - storm.born) / timedelta(hours=1)
-        strength = storm.rain * math.sin(math.pi * age / storm.life)
-        down = (lat - storm.lat - storm.north * age) / storm.radius
-        # A degree of longitude is shorter than one of latitude: 0.77 at 40 degrees north.
-        across = 0.77 * (lon - storm.lon - storm.east * age) / storm.radius
-        rate += strength * np.exp(-0.5 * down**2)[:, None] * np.exp(-0.5 * across**2)
-    return rate
+@lru_cache(maxsize=200)
+def _born_on(seed: int, day: date) -> Storms:
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    chance = np.random.default_rng([seed, day.toordinal(), 3])
+    return _joined(
+        [_tropical(chance, noon), _temperate(chance, noon, 1), _temperate(chance, noon, -1)]
+    )
 
 
-def reaching_ground(rate: NDArray[Any]) -> NDArray[Any]:
-    """Part of a rain rate that reaches the ground, mm h-1."""
-    ground: NDArray[Any] = (rate - DRY_BELOW).clip(min=0.0)
+def _tropical(chance: np.random.Generator, noon: datetime) -> Storms:
+    """Return the storms of a day around the rain belt."""
+    count = int(chance.poisson(TROPICAL))
+    return _thinned(
+        chance,
+        noon,
+        Storms(
+            born=noon.timestamp() / 3600.0 + chance.uniform(-12, 12, count),
+            life=chance.uniform(12, 48, count),
+            lat=chance.normal(rain_belt(noon), 9, count),
+            lon=chance.uniform(-180, 180, count),
+            north=chance.normal(0.0, 0.04, count),
+            east=-chance.gamma(4, 0.06, count),
+            radius=chance.uniform(0.7, 1.8, count),
+            rain=chance.gamma(2, 1.5, count) + 0.5,
+        ),
+    )
+
+
+def _temperate(chance: np.random.Generator, noon: datetime, side: int) -> Storms:
+    """Return the storms of a day in the mid-latitudes north (side 1) or south (-1)."""
+    count = int(chance.poisson(TEMPERATE))
+    # Summers have smaller and stronger storms, winters larger and weaker ones.
+    summer = 0.5 + 0.5 * side * season(noon)
+    return _thinned(
+        chance,
+        noon,
+        Storms(
+            born=noon.timestamp() / 3600.0 + chance.uniform(-12, 12, count),
+            life=chance.uniform(24, LIFE_HOURS, count),
+            lat=side * chance.normal(40 + 8 * summer, 11, count).clip(24, 72),
+            lon=chance.uniform(-180, 180, count),
+            north=side * chance.normal(0.03, 0.06, count),
+            east=chance.gamma(4, 0.12, count),
+            radius=chance.uniform(1.0, 2.6, count) + 0.8 * (1 - summer),
+            rain=chance.gamma(2, 0.7, count) + 0.7 * summer,
+        ),
+    )
+
+
+def _thinned(chance: np.random.Generator, noon: datetime, storms: Storms) -> Storms:
+    """Leave out most storms over dry land."""
+    dry = dryness_at(noon, storms.lat, storms.lon)
+    return _chosen(storms, chance.uniform(0, 1, dry.size) >= 0.97 * dry)
+
+
+def _chosen(storms: Storms, which: Array) -> Storms:
+    return Storms(*(column[which] for column in storms))
+
+
+def _joined(several: list[Storms]) -> Storms:
+    return Storms(*(np.concatenate(columns) for columns in zip(*several, strict=True)))
+
+
+def reaching_ground(rate: Array) -> Array:
+    """Return the part of a rain rate that reaches the ground, mm h-1."""
+    ground: Array = (rate - DRY_BELOW).clip(min=0.0)
     return ground

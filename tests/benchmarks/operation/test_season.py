@@ -1,4 +1,4 @@
-"""The season that a soak goes through."""
+"""The random events of a soak test."""
 
 from datetime import timedelta
 
@@ -10,21 +10,21 @@ from msm.products.definitions import PRODUCTS
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_same_seed_gives_the_same_season(seed):
+def test_same_seed_gives_the_same_season(seed):
     events = season(seed, FIRST, 60)
     assert events == season(seed, FIRST, 60)
     assert events != season(seed + 1, FIRST, 60)
     assert [event.moment for event in events] == sorted(event.moment for event in events)
 
 
-def test_everything_happens_in_two_months():
+def test_two_months_have_every_kind_of_event():
     kinds = {event.kind for event in season(1, FIRST, 60)}
     assert kinds == {
         *("late", "lost", "revised", "touched", "late satellite", "server", "killed"),
     }
 
 
-def test_what_is_late_comes_while_it_is_waited_for():
+def test_late_granules_arrive_within_the_waiting_time():
     for event in season(4, FIRST, 60):
         if event.kind == "late":
             assert event.until - event.moment < timedelta(days=11)

@@ -10,16 +10,16 @@ from benchmarks.operation.soak import moments
 from tests.conftest import ROOT
 
 
-def test_the_flow_is_scheduled_at_the_hours_of_each_day():
+def test_flow_is_scheduled_at_the_hours_of_each_day():
     first = datetime(2016, 6, 6, 3, tzinfo=UTC)
     found = list(moments(first, first + timedelta(days=2), (2, 14)))
     assert found[0] == datetime(2016, 6, 6, 14, tzinfo=UTC)
     assert [moment.hour for moment in found] == [14, 2, 14, 2]
 
 
-def test_ten_days_with_faults_leave_what_ten_days_without_leave(tmp_path):
+def test_ten_days_with_faults_give_the_maps_of_ten_days_without(tmp_path):
     command = [sys.executable, "-m", "benchmarks.operation.soak", "--days", "10", "--seed", "16"]
-    told = subprocess.run(
+    result = subprocess.run(
         [
             *command,
             "--hours",
@@ -34,13 +34,13 @@ def test_ten_days_with_faults_leave_what_ten_days_without_leave(tmp_path):
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
+    assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "results" / "soak.json").read_text())
     assert report["differing"] == []
-    # Fourteen days before the season lie in the first window.
+    # The first window has fourteen days before the season.
     assert (report["published"], report["gaps"]) == (23, 1)
     assert report["killed_runs"] > 0
-    assert report["remade"] > 0
+    assert report["revisions"] > 0
     assert set(report["events"]) >= {"late", "lost", "revised", "touched", "killed"}
     assert set(report["events"]) & set(SERVER_FAULTS)
     pictures = tmp_path / "images" / "operations"

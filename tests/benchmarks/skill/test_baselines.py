@@ -3,18 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.skill.baselines import (
-    antecedent_precipitation,
-    boosted_trees,
-    climatology,
-    with_land_surface_model,
-)
+from benchmarks.skill.baselines import antecedent_precipitation, boosted_trees, climatology
 from msm.training.data.stations import Stations
 
 
 @pytest.fixture(scope="module")
 def buckets() -> Stations:
-    """Places where the soil is the logarithm of what is left of the rain, and of the warmth."""
+    """Places whose soil moisture depends on the logarithm of the index and on temperature."""
     rng = np.random.default_rng(0)
     n, n_day = 12, 1200
     days = np.arange(n_day) + np.datetime64("2015-01-01")
@@ -53,21 +48,21 @@ def rmse(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean((prediction - truth) ** 2)))
 
 
-def test_the_index_finds_the_bucket_it_is_made_for(buckets: Stations):
+def test_index_recovers_soil_moisture_that_depends_on_it(buckets: Stations):
     training, others = buckets.at(np.arange(8)), buckets.at(np.arange(8, 12))
     found = antecedent_precipitation(training, others)
     assert found.shape == others.target.shape
     assert rmse(found, others.target) < 1e-4
 
 
-def test_trees_learn_what_a_season_does_not_tell(buckets: Stations):
+def test_trees_are_better_than_the_seasonal_mean(buckets: Stations):
     training, others = buckets.at(np.arange(8)), buckets.at(np.arange(8, 12))
     season = rmse(climatology(training, others), others.target)
     trees = rmse(boosted_trees(training, others, seed=0), others.target)
     assert trees < 0.3 * season
 
 
-def test_no_baseline_sees_a_target_of_the_others(buckets: Stations):
+def test_baselines_do_not_use_targets_of_the_others(buckets: Stations):
     training, others = buckets.at(np.arange(8)), buckets.at(np.arange(8, 12))
     changed = replace(others, target=np.full_like(others.target, 0.5))
     for predict in (
@@ -76,9 +71,3 @@ def test_no_baseline_sees_a_target_of_the_others(buckets: Stations):
         lambda known, unknown: boosted_trees(known, unknown, seed=0),
     ):
         np.testing.assert_array_equal(predict(training, others), predict(training, changed))
-
-
-def test_an_average_with_a_model_takes_what_is_there():
-    mean = with_land_surface_model([[0.1, np.nan, 0.3]], [[0.3, 0.2, np.nan]])
-    np.testing.assert_allclose(mean, [[0.2, 0.2, 0.3]])
-    assert np.isnan(with_land_surface_model([[np.nan]], [[np.nan]])).all()

@@ -9,7 +9,7 @@ from msm.training.split import Split
 from tests.training.predictions import predicted
 
 
-def test_all_are_scored_on_the_days_that_all_have():
+def test_predictions_are_scored_on_common_days():
     whole, gappy = predicted(), predicted(seed=1)
     gappy.soil_moisture[:, ::2] = np.nan
     found = on_common_days({"whole": whole, "gappy": gappy})
@@ -20,7 +20,7 @@ def test_all_are_scored_on_the_days_that_all_have():
     assert n == {tuple(there.sum(axis=1).tolist())}
 
 
-def test_other_sites_or_days_cannot_be_compared():
+def test_other_sites_or_days_are_refused():
     one = predicted()
     for other in (
         one.at(np.arange(12) < 6),
@@ -50,7 +50,7 @@ def test_a_figure_that_no_site_has_is_left_out():
     assert set(differences(*results)) == {"R", "RMSE", "ubRMSE"}
 
 
-def test_parts_have_medians_of_their_own():
+def test_parts_have_their_own_medians():
     result = score(predicted(), Split.folds)
     found = by_part(result)
     assert list(found) == ["fold 1", "fold 2", "fold 3"]

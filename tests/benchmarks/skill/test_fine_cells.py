@@ -1,4 +1,4 @@
-"""The cells of 9 km in a cell of 36 km: which they are, what is stored of them, their average."""
+"""The cells of 9 km in a cell of 36 km, their stored inputs and their average."""
 
 from datetime import date, timedelta
 
@@ -19,7 +19,7 @@ FIRST, N_DAY = date(2016, 6, 1), 3
 
 @pytest.fixture
 def run(tmp_path):
-    """A run whose stored weather tells cell and day, and whose statics tell the cell."""
+    """A run whose stored weather encodes cell and day, and whose statics encode the cell."""
     made = Run(Settings(work=tmp_path, domain=BOX), readers=None)
     n = made.domain.n_cell
 
@@ -33,17 +33,17 @@ def run(tmp_path):
     for number in range(N_DAY):
         day = FIRST + timedelta(days=number)
         write(
-            made.forcing_path(day),
+            made.workspace.forcing(day),
             day,
             {name: np.arange(n) + 1000.0 * number for name in FORCING},
         )
-    write(made.statics_path, None, dict.fromkeys(SOIL, made.domain.lat / 100))
+    write(made.workspace.statics, None, dict.fromkeys(SOIL, made.domain.lat / 100))
     return made
 
 
 @pytest.fixture
 def pixels():
-    """A cell of 36 km in the middle of the box, one that its edge cuts, and one outside."""
+    """A cell of 36 km inside the box, one across its edge, and one outside."""
     row, col = M36.rowcol(np.array([39.0, 39.9, 30.0]), np.array([-97.2, -97.2, -97.2]))
     lat, lon = M36.lat[row], M36.lon[col]
     shape = 3, N_DAY
@@ -57,7 +57,7 @@ def pixels():
     )
 
 
-def test_the_cells_inside_are_those_of_the_nest(run, pixels):
+def test_inner_cells_are_those_of_the_nested_grid(run, pixels):
     fine, coarse = fine_samples(run, pixels)
     counts = np.bincount(coarse.sample, minlength=3)
     assert counts[0] == 16
@@ -72,7 +72,7 @@ def test_the_cells_inside_are_those_of_the_nest(run, pixels):
     np.testing.assert_allclose(fine.statics["sand"], fine.lat / 100, rtol=1e-5)
 
 
-def test_their_average_weighs_land(run, pixels):
+def test_average_is_weighted_by_land(run, pixels):
     fine, coarse = fine_samples(run, pixels)
     mean = averaged(fine, coarse, pixels)
     inside = coarse.sample == 1

@@ -16,7 +16,7 @@ def data(real_data: Path) -> Data:
     return read_data(real_data)
 
 
-def test_a_station_is_predicted_from_the_other_folds_alone(data: Data):
+def test_station_is_predicted_from_the_other_folds_only(data: Data):
     few = replace(data, ground=data.ground.at(np.arange(0, 94, 6)))
     before = station_baseline("climatology", few, Split.folds)
     assert before.truth.shape == before.soil_moisture.shape == (16, 4018)
@@ -32,7 +32,7 @@ def test_a_station_is_predicted_from_the_other_folds_alone(data: Data):
     assert (after.soil_moisture[~held_out] != before.soil_moisture[~held_out]).mean() > 0.9
 
 
-def test_hydrodl_scores_what_is_known_of_it(real_data: Path, data: Data):
+def test_hydrodl_has_its_known_scores(real_data: Path, data: Data):
     found = cell_baselines(real_data, data)
     for task, r, rmse in (("single", 0.841, 0.0332), ("multi", 0.8556, 0.0307)):
         median = score(found[f"hydroDL, {task} task"], Split.satellite)["median"]
@@ -40,7 +40,7 @@ def test_hydrodl_scores_what_is_known_of_it(real_data: Path, data: Data):
         assert median["RMSE"] == pytest.approx(rmse, abs=5e-5)
 
 
-def test_nothing_of_the_tested_year_is_known_before_its_time(real_data: Path, data: Data):
+def test_cell_baselines_use_no_later_retrieval(real_data: Path, data: Data):
     before = cell_baselines(real_data, data)
     day = np.datetime64("2016-08-15")
     known = data.satellite.days < day
@@ -56,6 +56,6 @@ def test_nothing_of_the_tested_year_is_known_before_its_time(real_data: Path, da
     np.testing.assert_array_equal(before[season].soil_moisture, after[season].soil_moisture)
 
 
-def test_missing_predictions_are_named(data: Data, tmp_path: Path):
+def test_error_names_missing_predictions(data: Data, tmp_path: Path):
     with pytest.raises(SamplesError, match=HYDRODL):
         cell_baselines(tmp_path, data)

@@ -1,4 +1,4 @@
-"""The stations as the product serves them: each predicted by networks that have not seen it."""
+"""Withheld stations predicted from their own inputs and from those of the product."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ SHIFT = np.datetime64("2015-04-01") - np.datetime64("2014-01-01")
 
 @pytest.fixture(scope="module")
 def stations():
-    """Made-up stations on the days that are served, seen every day."""
+    """Synthetic stations on the days of the product, with a measurement on every day."""
     found = data()
     forcing, sand, water = weather(found.ground.n_cell, found.ground.days.size, 0, seen=1.0)
     ground = replace(
@@ -41,7 +41,7 @@ def fitted(stations, tmp_path_factory):
     return fit_parts(asked, stations, Split.folds, tmp_path_factory.mktemp("fits"), 1)
 
 
-def test_each_station_is_predicted_by_what_has_not_seen_it(stations, fitted):
+def test_each_station_is_predicted_by_a_network_trained_without_it(stations, fitted):
     some = stations.ground.at(np.array([7, 2, 20]))
     found = predicted(fitted, stations, some)
     assert found.names == tuple(some.names)
@@ -49,17 +49,17 @@ def test_each_station_is_predicted_by_what_has_not_seen_it(stations, fitted):
         here = np.isin(some.names, stations.ground.names[part.held_out])
         assert not set(some.names[here]) & set(checkpoint.card.training.stations)
         if here.any():
-            said = predict_stations(checkpoint, some.at(here)).soil_moisture
+            expected = predict_stations(checkpoint, some.at(here)).soil_moisture
             days = np.isin(some.days, found.days)
-            np.testing.assert_array_equal(found.soil_moisture[here], said[:, days])
+            np.testing.assert_array_equal(found.soil_moisture[here], expected[:, days])
 
 
-def test_other_weather_and_no_measured_soil_are_scored_on_the_same_days(stations, fitted):
-    """The product's own rain is a week late: the third way differs from the second by it alone."""
+def test_ways_are_scored_on_the_same_days(stations, fitted):
+    """The precipitation of the product is a week late: the only difference of the third way."""
     late = dict(stations.ground.forcing)
     late["precipitation"] = np.roll(late["precipitation"], 7, axis=1)
-    nobody = np.array([n for n in range(stations.ground.n_cell) if n != 4])
-    served = replace(stations.ground, forcing=late).at(nobody)
+    some = np.array([n for n in range(stations.ground.n_cell) if n != 4])
+    served = replace(stations.ground, forcing=late).at(some)
     result = compared({"one": fitted, "twin": fitted}, stations, served)
     assert result["n_sites"] == served.n_cell
     assert result["site_days"] == served.n_cell * within(served.days, SCORED, LAST).sum()

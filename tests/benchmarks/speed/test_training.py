@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmark of training, and that it runs."""
+"""The arithmetic of the training benchmark, and a run of it."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed import other_training, training
 from benchmarks.speed.training import Step, compare, scored
-from docs_tools.results_page import training_tables
 from msm.model.network import SoilMoistureLSTM
 from msm.training.data.datasets import Data
 from msm.training.data.samples import Samples
@@ -45,21 +44,21 @@ share = 1.0
 
 def _counted(network: nn.Module, x: torch.Tensor) -> int:
     counter = FlopCounterMode(display=False)
-    # Without oneDNN, whose LSTM is one operation that the counter does not know.
+    # Without oneDNN, whose LSTM is one operation that the counter does not support.
     with counter, torch.backends.mkldnn.flags(enabled=False):
         y, _ = network(x)
         y.square().sum().backward()
     return counter.get_total_flops()
 
 
-def test_a_step_has_the_operations_that_torch_counts():
+def test_operations_of_a_step_are_those_counted_by_torch():
     step = Step(5, 7, n_channels=3, hidden_size=16, n_outputs=2)
     network = SoilMoistureLSTM(3, 16, 2, dropout=0.3).train()
     of_channels, of_empty_state = 2 * 35 * 3 * 16, 2 * 5 * 16 * 64
     assert step.flop - of_channels - of_empty_state == _counted(network, torch.randn(5, 7, 3))
 
 
-def test_without_an_inlet_the_channels_meet_the_gates():
+def test_operations_of_a_step_without_inlet():
     step = Step(5, 7, n_channels=3, hidden_size=16, n_outputs=0, inlet=False)
     of_channels, of_empty_state = 2 * 35 * 3 * 64, 2 * 5 * 16 * 64
     lstm = nn.LSTM(3, 16, batch_first=True)
@@ -109,7 +108,7 @@ def test_the_benchmark_runs_without_its_peer(
     monkeypatch.setattr(other_training, "PEERS", tmp_path)
     monkeypatch.setattr(training, "UNITS", 16)
     monkeypatch.setattr(training, "SQUARE", 64)
-    # What a GPU gives beside is not looked for.
+    # Rows of a GPU are not tested here.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     threads = torch.get_num_threads()
     result = compare(recipe, data, rounds=1, steps=2)
@@ -124,6 +123,3 @@ def test_the_benchmark_runs_without_its_peer(
     # Half of the days have a target.
     assert ours["cell-days a target"] == pytest.approx(60 / (50 * 0.5), rel=0.1)
     assert theirs["cell-days a target"] == pytest.approx(850 / (100 * 0.5), rel=0.1)
-    told = training_tables(result | {"gpu": rows, "gpu name": "a GPU"})
-    assert "| msm, 2 processes, a GPU |" in told["training_table"]
-    assert told["training_peer"] == training.NO_PEER

@@ -1,4 +1,4 @@
-"""Granules are what their layout says, read with an independent library, and msm reads them."""
+"""Granules conform to their layout, read with an independent library, and msm reads them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from msm.grid.ease import M09, M36, children
 from msm.products.product import GranuleError, LayoutError
 from msm.products.registry import product as registered
 from msm.sandbox.granules.alterations import ALTERATIONS
-from msm.sandbox.granules.granule import make_granule, products
+from msm.sandbox.granules.granule import make_granule, served_products
 from msm.sandbox.granules.window import window
 from msm.sandbox.server.catalogue import STATIC_START
 from msm.sandbox.weather.interface import NORTH_AMERICA, region
@@ -27,9 +27,9 @@ STAMPS = {
     # Descending over North America.
     "SPL2SMP_NRT": datetime(2024, 7, 20, 12, 6, 10, tzinfo=UTC),
 }
-"""Times of the granules looked at; midnight where not listed."""
+"""Times of the granules; midnight if not listed."""
 
-SHORT_NAMES = list(products())
+SHORT_NAMES = list(served_products())
 
 
 def stamp_of(short_name):
@@ -37,7 +37,7 @@ def stamp_of(short_name):
 
 
 def make(weather, short_name, folder, content=1, alteration=None):
-    product = products()[short_name]
+    product = served_products()[short_name]
     path = folder / product.name(stamp_of(short_name), content)
     make_granule(weather, short_name, stamp_of(short_name), content, path, alteration)
     return path
@@ -57,7 +57,7 @@ def sizes(layout):
 
 @pytest.mark.parametrize("short_name", SHORT_NAMES)
 def test_granule_conforms_to_its_layout(granules, short_name):
-    layout = products()[short_name].layout
+    layout = served_products()[short_name].layout
     with h5py.File(granules[short_name]) as file:
         for variable in layout.variables:
             stored = file[variable.path]
@@ -91,8 +91,8 @@ def test_granule_conforms_to_its_layout(granules, short_name):
         ("M2T1NXSLV", "minutes since 2024-07-20 00:30:00", 0),
     ],
 )
-def test_clocks_are_the_providers(granules, short_name, units, first):
-    layout = products()[short_name].layout
+def test_time_units_are_those_of_the_providers(granules, short_name, units, first):
+    layout = served_products()[short_name].layout
     with h5py.File(granules[short_name]) as file:
         time = file[layout.stamp.variable]
         assert time.attrs["units"] == units.encode()
@@ -126,8 +126,8 @@ def test_clocks_are_the_providers(granules, short_name, units, first):
         ("M2T1NXRAD", "MERRA2_400.tavg1_2d_rad_Nx.20240720.nc4"),
     ],
 )
-def test_names_are_the_providers(short_name, name):
-    product = products()[short_name]
+def test_names_are_those_of_the_providers(short_name, name):
+    product = served_products()[short_name]
     assert product.name(stamp_of(short_name), 1) == name
     static = product.layout.cadence == "static"
     assert product.layout.time_of(name) == (None if static else stamp_of(short_name))
@@ -138,13 +138,13 @@ def test_names_are_the_providers(short_name, name):
 
 
 @pytest.mark.parametrize("short_name", SHORT_NAMES)
-def test_msm_reads_what_the_weather_gave(short_name, tmp_path):
+def test_msm_reads_the_fields_of_the_weather(short_name, tmp_path):
     weather = SmallWeather(1)
-    reader = registered(short_name, products()[short_name].layout.version)
+    reader = registered(short_name, served_products()[short_name].layout.version)
     reading = reader.read(make(weather, short_name, tmp_path))
     layout, stamp = reader.layout, stamp_of(short_name)
     assert reading.time == (None if layout.cadence == "static" else stamp)
-    fields = dict(products()[short_name].fields(weather, layout, stamp))
+    fields = dict(served_products()[short_name].fields(weather, layout, stamp))
     place = (..., *window(layout.grid, weather.extent))
     if layout.grid.row_index:
         place = fields.pop("row"), fields.pop("col")
@@ -164,17 +164,17 @@ def test_msm_reads_what_the_weather_gave(short_name, tmp_path):
 
 @pytest.mark.parametrize("alteration", ["changed_grid", "renamed_variable"])
 @pytest.mark.parametrize("short_name", SHORT_NAMES)
-def test_msm_refuses_an_altered_granule(short_name, alteration, tmp_path):
+def test_altered_granule_is_refused(short_name, alteration, tmp_path):
     path = make(SmallWeather(1), short_name, tmp_path, alteration=alteration)
-    reader = registered(short_name, products()[short_name].layout.version)
-    with pytest.raises(LayoutError, match=r"the grid has changed|do not name each cell|it lacks"):
+    reader = registered(short_name, served_products()[short_name].layout.version)
+    with pytest.raises(LayoutError, match=r"the grid has changed|do not name each cell|it has no"):
         reader.read(path)
 
 
 @pytest.mark.parametrize("short_name", SHORT_NAMES)
-def test_an_empty_field_is_all_fill(short_name, tmp_path):
+def test_empty_field_is_all_fill(short_name, tmp_path):
     path = make(SmallWeather(1), short_name, tmp_path, alteration="empty_field")
-    first = next(v for v in products()[short_name].layout.variables if v.required)
+    first = next(v for v in served_products()[short_name].layout.variables if v.required)
     with h5py.File(path) as file:
         assert (file[first.path][...] == file[first.path].fillvalue).all()
 
@@ -205,8 +205,8 @@ def test_same_granule_has_the_same_bytes(granules, short_name, tmp_path):
         ("M2T1NXRAD", {"shortwave_down"}),
     ],
 )
-def test_new_content_has_other_values(short_name, expected, tmp_path):
-    reader = registered(short_name, products()[short_name].layout.version)
+def test_new_content_has_different_values(short_name, expected, tmp_path):
+    reader = registered(short_name, served_products()[short_name].layout.version)
     old, new = (
         reader.read(make(SmallWeather(1), short_name, tmp_path, content)).fields
         for content in (1, 2)
@@ -217,15 +217,15 @@ def test_new_content_has_other_values(short_name, expected, tmp_path):
         np.testing.assert_allclose(new[name], 1.01 * old[name], rtol=1e-6)
 
 
-def test_a_granule_of_another_time_is_refused(tmp_path):
-    product = products()["SPL4SMGP"]
+def test_granule_of_another_time_is_refused(tmp_path):
+    product = served_products()["SPL4SMGP"]
     path = tmp_path / product.name(STAMPS["SPL4SMGP"], 1)
     make_granule(SmallWeather(1), "SPL4SMGP", STAMPS["SPL4SMGP"] + timedelta(hours=3), 1, path)
     with pytest.raises(GranuleError, match="not the time in its name"):
         registered("SPL4SMGP", "008").read(path, ())
 
 
-def test_nothing_is_stored_outside_the_region(granules):
+def test_chunks_outside_the_region_are_not_stored(granules):
     with h5py.File(granules["SPL3SMP_E"]) as file:
         stored = file["Soil_Moisture_Retrieval_Data_AM/soil_moisture"]
         field = stored[...]
@@ -245,10 +245,10 @@ def test_nothing_is_stored_outside_the_region(granules):
         ("M2T1NXSLV", "T2M"),
     ],
 )
-def test_a_small_weather_costs_no_globe(short_name, path, tmp_path):
+def test_granule_of_a_small_weather_is_small(short_name, path, tmp_path):
     granule = make(SmallWeather(1), short_name, tmp_path)
     with h5py.File(granule) as file:
-        times = products()[short_name].layout.times
+        times = served_products()[short_name].layout.times
         assert 0 < file[path].id.get_num_chunks() <= 4 * times
     assert granule.stat().st_size < 2**20
 

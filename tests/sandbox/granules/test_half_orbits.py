@@ -1,4 +1,4 @@
-"""Half-orbits one by one are the day's composite."""
+"""The half-orbits of a day add up to its composite."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from msm.grid.ease import M36
-from msm.sandbox.granules.granule import products
+from msm.sandbox.granules.granule import served_products
 from msm.sandbox.granules.half_orbits import half_orbit, half_orbit_fields
 from msm.sandbox.weather.interface import FLAG_FILL, region
 from tests.sandbox.small import SmallWeather
@@ -16,12 +16,12 @@ DAY = date(2024, 7, 20)
 
 
 def half_orbits_around(day):
-    product = products()["SPL2SMP_NRT"]
+    product = served_products()["SPL2SMP_NRT"]
     numbers = product.numbers(day - timedelta(days=1), day + timedelta(days=1))
     return [product.stamp(number) for number in numbers]
 
 
-def test_they_come_fourteen_and_a_half_times_a_day_and_alternate():
+def test_half_orbits_alternate_and_number_29_a_day():
     stamps = half_orbits_around(DAY)
     assert len(stamps) in (87, 88)
     flown = [half_orbit(stamp) for stamp in stamps]
@@ -34,13 +34,13 @@ def test_they_come_fourteen_and_a_half_times_a_day_and_alternate():
         assert after.number - before.number == (after.half == "am")
 
 
-def test_numbers_are_about_those_of_the_real_orbits():
+def test_numbers_are_close_to_those_of_real_orbits():
     # SMAP_L2_SM_P_NRT_24342_A_20190822T224858
     assert abs(half_orbit(datetime(2019, 8, 22, 22, 48, 58, tzinfo=UTC)).number - 24342) <= 1
 
 
 @pytest.mark.parametrize("half", ["am", "pm"])
-def test_together_they_see_what_the_days_composite_shows(half):
+def test_half_orbits_add_up_to_the_composite(half):
     weather = SmallWeather(1)
     seen = np.full((M36.rows, M36.cols), np.nan)
     for stamp in half_orbits_around(DAY):

@@ -1,4 +1,4 @@
-"""Every product's day is the weather's day, whatever its intervals and grid."""
+"""The day of every product is the day of the weather, on any intervals and grid."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,7 +8,7 @@ import pytest
 
 from msm.products.layout import load_layout
 from msm.products.registry import product as registered
-from msm.sandbox.granules.granule import make_granule, products
+from msm.sandbox.granules.granule import make_granule, served_products
 from msm.sandbox.granules.intervals import granule_fields, hours
 from msm.sandbox.granules.window import centres, window
 from tests.sandbox.small import SmallWeather
@@ -18,12 +18,12 @@ THREE = datetime(2024, 7, 20, 3, tzinfo=UTC)
 
 
 def variable(short_name, name):
-    return next(v for v in products()[short_name].layout.variables if v.name == name)
+    return next(v for v in served_products()[short_name].layout.variables if v.name == name)
 
 
 def of_nldas(name, lat, lon):
-    """Average what NLDAS would give for the day at some places."""
-    layout = products()["NLDAS_FORA0125_H"].layout
+    """Return the daily mean of NLDAS at some places."""
+    layout = served_products()["NLDAS_FORA0125_H"].layout
     used = layout.used(variable("NLDAS_FORA0125_H", name), DAY)
     assert len(used) == 24
     weather = SmallWeather(1)
@@ -31,8 +31,8 @@ def of_nldas(name, lat, lon):
 
 
 def of_granules(short_name, names, folder):
-    """Average the stored numbers of a product's day over the window of the weather."""
-    product, weather = products()[short_name], SmallWeather(1)
+    """Return the daily means of a product's stored values on the window of the weather."""
+    product, weather = served_products()[short_name], SmallWeather(1)
     layout, values = product.layout, {name: [] for name in names}
     cells = window(layout.grid, weather.extent)
     for stamp in layout.stamps(DAY):
@@ -92,8 +92,8 @@ LOWEST_LEVEL = {
         ("M2T1NXRAD", {"shortwave_down": "shortwave_down", "longwave_absorbed": "longwave_down"}),
     ],
 )
-def test_a_products_day_is_that_of_nldas_at_the_same_places(short_name, names, tmp_path):
-    places = centres(products()[short_name].layout.grid, SmallWeather.extent)
+def test_day_of_a_product_is_that_of_nldas_at_the_same_places(short_name, names, tmp_path):
+    places = centres(served_products()[short_name].layout.grid, SmallWeather.extent)
     found = of_granules(short_name, names, tmp_path)
     for name, of in names.items():
         expected = of_nldas(of, *places)
@@ -102,8 +102,8 @@ def test_a_products_day_is_that_of_nldas_at_the_same_places(short_name, names, t
         np.testing.assert_allclose(at_two_metres, expected, rtol=2e-6, atol=1e-6, err_msg=name)
 
 
-def test_moments_every_three_hours_differ_a_little(tmp_path):
-    places = centres(products()["GLDAS_NOAH025_3H"].layout.grid, SmallWeather.extent)
+def test_mean_of_three_hourly_moments_differs_slightly(tmp_path):
+    places = centres(served_products()["GLDAS_NOAH025_3H"].layout.grid, SmallWeather.extent)
     found = of_granules("GLDAS_NOAH025_3H", ["air_temperature"], tmp_path)["air_temperature"]
     difference = np.abs(found - of_nldas("air_temperature", *places))
     assert 0 < difference.max() < 0.5
@@ -124,14 +124,14 @@ def test_moments_every_three_hours_differ_a_little(tmp_path):
         ("GPM_3IMERGDL", "precipitation", THREE - timedelta(hours=3), [*range(1, 25)]),
     ],
 )
-def test_hours_of_a_value(short_name, name, time, expected):
-    used = hours(variable(short_name, name), time, products()[short_name].layout.interval)
+def test_value_averages_the_hours_of_its_interval(short_name, name, time, expected):
+    used = hours(variable(short_name, name), time, served_products()[short_name].layout.interval)
     midnight = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
     assert [(hour - midnight) / timedelta(hours=1) for hour in used] == expected
 
 
 def test_wind_is_averaged_as_speed_and_grows_with_height():
-    layout = products()["SPL4SMGP"].layout
+    layout = served_products()["SPL4SMGP"].layout
     weather, (lat, lon) = SmallWeather(1), centres(layout.grid, SmallWeather.extent)
     stamp = THREE + timedelta(hours=1.5)
     winds = [weather.hour(THREE + timedelta(hours=n), lat, lon) for n in range(3)]
@@ -140,7 +140,7 @@ def test_wind_is_averaged_as_speed_and_grows_with_height():
     np.testing.assert_allclose(found, 1.389 * speed, rtol=1e-3)
 
 
-def test_deeper_soil_is_nearer_to_the_middle():
+def test_deeper_soil_is_closer_to_the_middle():
     layout = load_layout("gldas_noah025_3h_2.1")
     weather, places = SmallWeather(1), centres(layout.grid, SmallWeather.extent)
     fields = granule_fields(weather, layout, THREE, *places)
@@ -158,14 +158,14 @@ class Dull(SmallWeather):
     """Weather without pressure and winds."""
 
     def hour(self, stamp, lat, lon):
-        """Give less than there is."""
+        """Return fewer fields."""
         absent = {"surface_pressure", "wind_east", "wind_north"}
         return {k: v for k, v in super().hour(stamp, lat, lon).items() if k not in absent}
 
 
 @pytest.mark.parametrize("short_name", ["SPL4SMGP", "GLDAS_NOAH025_3H", "M2T1NXSLV"])
-def test_what_a_weather_does_not_have_is_all_fill(short_name, tmp_path):
-    product = products()[short_name]
+def test_field_that_a_weather_does_not_have_is_all_fill(short_name, tmp_path):
+    product = served_products()[short_name]
     stamp = product.layout.stamps(DAY)[0]
     make_granule(Dull(1), short_name, stamp, 1, tmp_path / product.name(stamp, 1))
     reader = registered(short_name, product.layout.version)

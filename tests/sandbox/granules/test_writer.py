@@ -1,4 +1,4 @@
-"""What layouts can say and no served product does, read back by msm."""
+"""Features of layouts that no served product has, written and read back."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ NAME = "3B-HHR.MS.MRG.3IMERG.20160101-S003000-E005959.0030.V03D.HDF5"
 EXTENT = Extent(38.0, 38.5, -92.0, -91.0)
 
 
-def test_lines_of_one_attribute_groups_and_longitude_first(tmp_path):
+def test_attribute_lines_groups_and_longitude_first_are_written(tmp_path):
     layout = GPM_3IMERGHH_03.layout
     lat, lon = centres(layout.grid, EXTENT)
     assert (lat.size, lon.size) == (5, 10)

@@ -1,4 +1,4 @@
-"""What the catalogue lists, and how granules are revised and withheld."""
+"""The catalogue lists granules; they can be revised, withheld, duplicated and altered."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from msm.errors import MsmError
-from msm.sandbox.granules.granule import Facts, products
+from msm.sandbox.granules.granule import FileInfo, served_products
 from msm.sandbox.server.catalogue import Catalogue, granule_record
 from msm.sandbox.weather.synthetic import SyntheticWeather
 
@@ -21,7 +21,7 @@ def catalogue() -> Catalogue:
 
 
 def listed(catalogue, short_name, begin, end):
-    return [granule.name for granule in catalogue.within(products()[short_name], begin, end)]
+    return [granule.name for granule in catalogue.within(served_products()[short_name], begin, end)]
 
 
 def test_bounds_are_inclusive(catalogue):
@@ -31,13 +31,13 @@ def test_bounds_are_inclusive(catalogue):
     assert hours[-1] == "NLDAS_FORA0125_H.A20240518.0000.020.nc"
     days = listed(catalogue, "SPL3SMP_E", DAY, DAY + timedelta(days=1))
     assert days == [SMAP, SMAP.replace("0517", "0518")]
-    # A granule that only ends inside the window is found as well.
+    # A granule that overlaps the window is found as well.
     assert listed(catalogue, "SPL3SMP_E", DAY + timedelta(hours=20), DAY + timedelta(hours=21)) == [
         SMAP
     ]
 
 
-def test_the_period_is_the_weathers(catalogue):
+def test_granules_exist_in_the_period_of_the_weather(catalogue):
     first, last = SyntheticWeather.first_day, SyntheticWeather.last_day
     everything = listed(catalogue, "SPL3SMP", None, None)
     assert len(everything) == (last - first).days + 1
@@ -51,7 +51,7 @@ def test_the_period_is_the_weathers(catalogue):
 
 
 class ThreeDays(SyntheticWeather):
-    """Weather that soon ends."""
+    """Weather of three days."""
 
     first_day, last_day = date(2024, 5, 16), date(2024, 5, 18)
 
@@ -64,7 +64,7 @@ MIDDLE, END = "SMAP_L4_SM_gph_{}_Vv8011_001.h5", "GLDAS_NOAH025_3H.A{}.021.nc4"
     [
         ("NLDAS_FORA0125_H", "NLDAS_FORA0125_H.A{}.020.nc", "0517.0000", "0518.0000", 25),
         ("NLDAS_NOAH0125_H", "NLDAS_NOAH0125_H.A{}.020.nc", "0517.0000", "0518.0000", 25),
-        # The records of means state their interval: one more on either side touches the window.
+        # The records of means state their interval: one more at either end touches the window.
         ("SPL4SMGP", MIDDLE, "0517T013000", "0518T013000", 9),
         ("SPL4SMAU", MIDDLE.replace("gph", "aup"), "0517T000000", "0518T000000", 9),
         ("GLDAS_NOAH025_3H", END, "0517.0300", "0518.0300", 9),
@@ -72,15 +72,15 @@ MIDDLE, END = "SMAP_L4_SM_gph_{}_Vv8011_001.h5", "GLDAS_NOAH025_3H.A{}.021.nc4"
         ("M2T1NXFLX", "MERRA2_400.tavg1_2d_flx_Nx.{}.nc4", "0517", "0518", 2),
     ],
 )
-def test_a_window_of_a_day(catalogue, short_name, form, first, last, count):
+def test_granules_of_a_day_are_listed(catalogue, short_name, form, first, last, count):
     found = listed(catalogue, short_name, DAY, DAY + timedelta(days=1))
     assert len(found) == count
     assert (found[0], found[-1]) == (form.format(f"2024{first}"), form.format(f"2024{last}"))
 
 
-@pytest.mark.parametrize("short_name", list(products()))
-def test_the_first_and_the_last_day_are_whole(short_name):
-    product = products()[short_name]
+@pytest.mark.parametrize("short_name", list(served_products()))
+def test_first_and_last_day_are_complete(short_name):
+    product = served_products()[short_name]
     everything = {g.stamp for g in Catalogue(ThreeDays(1)).within(product, None, None)}
     first, last = ThreeDays.first_day, ThreeDays.last_day
     for day in (first, last):
@@ -92,16 +92,16 @@ def test_the_first_and_the_last_day_are_whole(short_name):
         assert max(everything) == max(product.layout.stamps(last))
 
 
-@pytest.mark.parametrize("short_name", list(products()))
+@pytest.mark.parametrize("short_name", list(served_products()))
 def test_every_product_can_be_withheld_revised_duplicated_and_altered(catalogue, short_name):
-    product = products()[short_name]
+    product = served_products()[short_name]
     day = (DAY, DAY + timedelta(days=1))
 
     def names():
         return listed(catalogue, short_name, *day)
 
-    whole = names()
-    name = whole[len(whole) // 2]
+    original = names()
+    name = original[len(original) // 2]
     granule = catalogue.named(name)
     assert granule.name == name
     assert granule.begin <= day[1]
@@ -109,7 +109,7 @@ def test_every_product_can_be_withheld_revised_duplicated_and_altered(catalogue,
     due = timedelta(days=product.layout.latency.due_days)
     assert granule.produced == granule.stamp + due
     catalogue.withhold(name)
-    assert names() == [other for other in whole if other != name]
+    assert names() == [other for other in original if other != name]
     assert catalogue.named(name) is None
     catalogue.restore(name)
     revised = catalogue.revise(name, changed=True, produced=None)
@@ -121,38 +121,38 @@ def test_every_product_can_be_withheld_revised_duplicated_and_altered(catalogue,
     assert altered.name in names()
     assert not product.layout.matches(altered.name)
     catalogue.reset()
-    assert names() == whole
+    assert names() == original
 
 
-def test_with_a_clock_granules_come_when_they_are_produced(catalogue):
-    noon, wanted = HOUR, (DAY, DAY + timedelta(hours=23))
-    produced = catalogue.named(noon).produced
+def test_with_a_clock_granules_are_available_once_produced(catalogue):
+    hour, wanted = HOUR, (DAY, DAY + timedelta(hours=23))
+    produced = catalogue.named(hour).produced
     catalogue.clock = produced - timedelta(seconds=1)
     before = listed(catalogue, "NLDAS_FORA0125_H", *wanted)
-    assert noon not in before
-    assert catalogue.named(noon) is None
+    assert hour not in before
+    assert catalogue.named(hour) is None
     catalogue.clock = produced
-    assert listed(catalogue, "NLDAS_FORA0125_H", *wanted) == [*before, noon]
-    assert catalogue.named(noon).name == noon
-    # What is still to come can be told to misbehave.
+    assert listed(catalogue, "NLDAS_FORA0125_H", *wanted) == [*before, hour]
+    assert catalogue.named(hour).name == hour
+    # A granule can be withheld before it is produced.
     catalogue.clock = DAY
-    catalogue.withhold(noon)
+    catalogue.withhold(hour)
     catalogue.clock = produced
-    assert catalogue.named(noon) is None
+    assert catalogue.named(hour) is None
     catalogue.reset()
     assert catalogue.clock is None
     assert len(listed(catalogue, "NLDAS_FORA0125_H", *wanted)) == 24
 
 
 def test_half_orbits_follow_one_another(catalogue):
-    product = products()["SPL2SMP_NRT"]
+    product = served_products()["SPL2SMP_NRT"]
     found = list(catalogue.within(product, DAY, DAY + timedelta(days=1)))
     assert 30 <= len(found) <= 31
     for before, after in pairwise(found):
         assert abs(after.begin - before.end) < timedelta(seconds=2)
     assert found[0].begin < DAY < found[0].end
     assert {granule.name[23] for granule in found} == {"A", "D"}
-    # One that descends has no ascending namesake, nor one a second later.
+    # A name with the other direction or another number is unknown.
     one = next(granule.name for granule in found if "_D_" in granule.name)
     assert catalogue.named(one) is not None
     assert catalogue.named(one.replace("_D_", "_A_")) is None
@@ -177,7 +177,7 @@ def test_half_orbits_follow_one_another(catalogue):
     ],
 )
 def test_records_state_the_interval(catalogue, name, begin, end):
-    record = granule_record(catalogue.named(name), Facts(1, "ab"), "https://127.0.0.1:1/data/")
+    record = granule_record(catalogue.named(name), FileInfo(1, "ab"), "https://127.0.0.1:1/data/")
     assert record["umm"]["TemporalExtent"]["RangeDateTime"] == {
         "BeginningDateTime": begin,
         "EndingDateTime": end,
@@ -194,7 +194,7 @@ def test_records_state_the_interval(catalogue, name, begin, end):
     ],
 )
 def test_records_state_the_grids_outline(catalogue, name, west, north, east, south):
-    record = granule_record(catalogue.named(name), Facts(1, "ab"), "https://127.0.0.1:1/data/")
+    record = granule_record(catalogue.named(name), FileInfo(1, "ab"), "https://127.0.0.1:1/data/")
     geometry = record["umm"]["SpatialExtent"]["HorizontalSpatialDomain"]["Geometry"]
     assert geometry["BoundingRectangles"] == [
         {
@@ -215,15 +215,7 @@ def test_names_outside_the_catalogue_are_unknown(catalogue):
         catalogue.withhold("README.txt")
 
 
-def test_a_withheld_granule_is_gone_until_restored(catalogue):
-    catalogue.withhold(HOUR)
-    assert catalogue.named(HOUR) is None
-    assert len(listed(catalogue, "NLDAS_FORA0125_H", DAY, DAY + timedelta(days=1))) == 24
-    catalogue.restore(HOUR)
-    assert len(listed(catalogue, "NLDAS_FORA0125_H", DAY, DAY + timedelta(days=1))) == 25
-
-
-def test_a_counted_product_gets_a_second_granule_beside_the_first(catalogue):
+def test_revision_of_a_counted_product_is_a_second_granule(catalogue):
     first = catalogue.named(SMAP)
     second = catalogue.revise(SMAP, changed=True, produced=None)
     assert second.name == SMAP.replace("_001", "_002")
@@ -235,7 +227,7 @@ def test_a_counted_product_gets_a_second_granule_beside_the_first(catalogue):
     assert third.name == SMAP.replace("_001", "_003")
 
 
-def test_an_uncounted_product_keeps_its_name_and_id(catalogue):
+def test_revision_of_an_uncounted_product_keeps_name_and_id(catalogue):
     first = catalogue.named(HOUR)
     when = datetime(2024, 7, 1, tzinfo=UTC)
     second = catalogue.revise(HOUR, changed=True, produced=when)
@@ -245,23 +237,15 @@ def test_an_uncounted_product_keeps_its_name_and_id(catalogue):
     assert len(listed(catalogue, "NLDAS_FORA0125_H", DAY, DAY + timedelta(days=1))) == 25
 
 
-def test_a_touched_record_keeps_its_content(catalogue):
+def test_unchanged_revision_keeps_its_content(catalogue):
     touched = catalogue.revise(SMAP, changed=False, produced=None)
     assert (touched.name, touched.content, touched.revision) == (SMAP, 1, 2)
     assert listed(catalogue, "SPL3SMP_E", DAY, DAY + timedelta(hours=1)) == [SMAP]
 
 
-def test_reset_forgets(catalogue):
-    catalogue.revise(SMAP, changed=True, produced=None)
-    catalogue.withhold(HOUR)
-    catalogue.reset()
-    assert catalogue.named(SMAP.replace("_001", "_002")) is None
-    assert catalogue.named(HOUR) is not None
-
-
 def test_record_is_umm_g(catalogue):
     granule = catalogue.named(SMAP)
-    record = granule_record(granule, Facts(2**20, "ab"), "https://127.0.0.1:1/data/")
+    record = granule_record(granule, FileInfo(2**20, "ab"), "https://127.0.0.1:1/data/")
     meta, umm = record["meta"], record["umm"]
     assert meta["provider-id"] == "NSIDC_CPRD"
     assert meta["concept-id"].endswith("-NSIDC_CPRD")

@@ -1,4 +1,4 @@
-"""The server's answers, request by request."""
+"""The answers of the server to single requests."""
 
 import hashlib
 import time
@@ -23,7 +23,7 @@ def session(fresh_sandbox):
     with requests.Session() as session:
         session.verify = str(fresh_sandbox.ca_file)
         session.headers["Authorization"] = f"Bearer {fresh_sandbox.token}"
-        # Certificate settings of the environment would win over the session's.
+        # Certificate settings of the environment take precedence over the session's.
         session.trust_env = False
         yield session
 
@@ -53,7 +53,7 @@ def test_hits_without_records(search):
     assert "CMR-Search-After" not in answer.headers
 
 
-def test_pages_follow_one_another(search):
+def test_search_answers_in_pages(search):
     query = {"short_name": "SPL3SMP", "temporal[]": "2024-05-01T00:00:00Z,2024-05-05T00:00:00Z"}
     names, after, pages = [], None, 0
     while pages == 0 or after:
@@ -65,7 +65,7 @@ def test_pages_follow_one_another(search):
     assert names == [f"SMAP_L3_SM_P_2024050{day}_R19240_001.h5" for day in range(1, 6)]
 
 
-def test_record_tells_the_truth_of_the_file(search, fetch):
+def test_record_states_size_and_checksum_of_the_file(search, fetch):
     (item,) = search(**{"short_name": "SPL3SMP", "temporal[]": DAY}).json()["items"]
     (archived,) = item["umm"]["DataGranule"]["ArchiveAndDistributionInformation"]
     body = fetch().content
@@ -80,7 +80,7 @@ def test_bytes_do_not_depend_on_the_process(fetch, tmp_path):
     assert fetch().content == (tmp_path / "here").read_bytes()
 
 
-def test_overlapping_windows_count_once(search):
+def test_granule_in_overlapping_windows_is_found_once(search):
     answer = search(**{"short_name": "NLDAS_FORA0125_H", "temporal[]": [DAY, DAY], "page_size": 0})
     assert answer.headers["CMR-Hits"] == "24"
 
@@ -99,12 +99,12 @@ def test_overlapping_windows_count_once(search):
     ],
     ids=str,
 )
-def test_searches_narrow(search, query, hits):
+def test_search_finds_what_matches_all_parameters(search, query, hits):
     answer = search(page_size=0, **{"temporal[]": DAY}, **query)
     assert int(answer.headers["CMR-Hits"]) == hits
 
 
-def test_granule_is_found_by_its_own_id(search):
+def test_granule_is_found_by_its_concept_id(search):
     query = {"short_name": "SPL3SMP", "temporal[]": DAY}
     (item,) = search(**query).json()["items"]
     again = search(concept_id=item["meta"]["concept-id"], **query).json()["items"]
@@ -120,7 +120,7 @@ def test_wrong_searches_are_refused(search, query):
     assert answer.json()["errors"]
 
 
-def test_collections(search):
+def test_collections_are_found(search):
     answer = search("collections", short_name="NLDAS_FORA0125_H", version="2.0")
     (item,) = answer.json()["items"]
     assert item["meta"]["concept-id"] == "C2033151148-GES_DISC"
@@ -146,11 +146,11 @@ def test_wrong_token_is_refused(search, fetch, session):
     assert search(short_name="SPL3SMP").status_code == 401
     del session.headers["Authorization"]
     assert fetch().status_code == 401
-    # Searching is free.
+    # A search needs no token.
     assert search(short_name="SPL3SMP", page_size=0).status_code == 200
 
 
-def test_parts_of_a_file(fetch, fresh_sandbox, session):
+def test_part_of_a_file_is_sent(fetch, fresh_sandbox, session):
     whole = fetch()
     part = fetch(headers={"Range": "bytes=8-15"})
     assert part.status_code == 206
@@ -160,12 +160,12 @@ def test_parts_of_a_file(fetch, fresh_sandbox, session):
     assert head.headers["Accept-Ranges"] == "bytes"
 
 
-def test_what_is_not_there_is_not_found(fetch):
+def test_unknown_path_is_not_found(fetch):
     assert fetch("SPL3SMP/009/2024/05/17/SMAP_L3_SM_P_20240518_R19240_001.h5").status_code == 404
     assert fetch("SPL3SMP/009/2024/05/17/../../../../ca.pem").status_code == 404
 
 
-def test_withheld_granule_is_missing(fresh_sandbox, search, fetch):
+def test_withheld_granule_is_not_found(fresh_sandbox, search, fetch):
     fresh_sandbox.withhold(SMAP)
     assert search(**{"short_name": "SPL3SMP", "temporal[]": DAY}).json()["hits"] == 0
     assert fetch().status_code == 404
@@ -205,16 +205,22 @@ def test_requests_are_logged(fresh_sandbox, fetch):
     ]
 
 
-def test_fault_login_page(fresh_sandbox, fetch):
-    fresh_sandbox.fault(Fault(match="/data/SPL3SMP/", behaviour="html_200"))
+@pytest.mark.parametrize(
+    ("fault", "status", "text"),
+    [
+        ({"behaviour": "html_200"}, 200, "<!DOCTYPE html>"),
+        ({"behaviour": "unauthorized"}, 401, "Access denied"),
+        ({"behaviour": "eula"}, 403, "EULA"),
+        ({"behaviour": "too_many", "seconds": 30}, 429, "Too Many Requests"),
+    ],
+    ids=lambda value: value["behaviour"] if isinstance(value, dict) else "",
+)
+def test_fault_of_one_answer(fresh_sandbox, fetch, fault, status, text):
+    fresh_sandbox.fault(Fault(match="/data/SPL3SMP/", **fault))
     answer = fetch()
-    assert answer.status_code == 200
-    assert answer.content.startswith(b"<!DOCTYPE html>")
-
-
-def test_fault_unauthorized(fresh_sandbox, fetch):
-    fresh_sandbox.fault(Fault(match=SMAP, behaviour="unauthorized"))
-    assert fetch().status_code == 401
+    assert answer.status_code == status
+    assert text in answer.text
+    assert answer.headers.get("Retry-After") == ("30" if status == 429 else None)
 
 
 def test_fault_for_a_number_of_times(fresh_sandbox, fetch, search):
@@ -258,19 +264,6 @@ def test_fault_stall(fresh_sandbox, fetch):
     assert fetch().status_code == 200
 
 
-def test_fault_licence(fresh_sandbox, fetch):
-    fresh_sandbox.fault(Fault(match=SMAP, behaviour="eula"))
-    answer = fetch()
-    assert answer.status_code == 403
-    assert "EULA" in answer.text
-
-
-def test_fault_too_many(fresh_sandbox, fetch):
-    fresh_sandbox.fault(Fault(match=SMAP, behaviour="too_many", seconds=30))
-    answer = fetch()
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30")
-
-
 def test_fault_slow(fresh_sandbox, fetch):
     whole = fetch().content
     fresh_sandbox.fault(Fault(match=SMAP, behaviour="slow", seconds=1))
@@ -293,7 +286,7 @@ def test_fault_reply(fresh_sandbox, search):
 def test_fault_sign_in(fresh_sandbox, fetch, session):
     whole = fetch().content
     fresh_sandbox.fault(Fault(match="/data/", behaviour="sign_in"))
-    # The token stays behind where the host changes; user and password pass, and a cookie comes.
+    # A token is dropped where the host changes; user and password pass, and set a cookie.
     refused = fetch()
     assert refused.status_code == 401
     assert "/oauth/authorize" in refused.url
@@ -302,7 +295,7 @@ def test_fault_sign_in(fresh_sandbox, fetch, session):
     assert fetch().content == whole
 
 
-def test_granule_listed_twice(fresh_sandbox, search):
+def test_granule_is_listed_twice(fresh_sandbox, search):
     fresh_sandbox.duplicate(SMAP)
     items = search(**{"short_name": "SPL3SMP", "temporal[]": DAY}).json()["items"]
     assert [item["umm"]["GranuleUR"] for item in items] == [SMAP, SMAP]
@@ -310,7 +303,7 @@ def test_granule_listed_twice(fresh_sandbox, search):
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_altered_granule_is_whole_but_another(fresh_sandbox, search, fetch, alteration):
+def test_altered_granule_is_complete_and_differs(fresh_sandbox, search, fetch, alteration):
     right = fetch().content
     name = fresh_sandbox.alter(SMAP, alteration)
     assert (name == SMAP) == (alteration != "unknown_version")

@@ -1,4 +1,4 @@
-"""Patterns on axes are the sums that they stand for."""
+"""Patterns on axes equal their sums cell by cell."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ hills = st.builds(
 
 
 @given(st.lists(hills, min_size=1, max_size=5))
-def test_hills_on_axes_are_hills_at_points(several):
+def test_hills_on_axes_equal_hills_at_points(several):
     lat, lon = np.meshgrid(LAT, LON, indexing="ij")
     expected = np.zeros(lat.shape)
     for hill in several:
@@ -31,7 +31,7 @@ def test_hills_on_axes_are_hills_at_points(several):
     np.testing.assert_allclose(points, expected.ravel(), atol=1e-3)
 
 
-def test_no_hills_are_flat():
+def test_no_hills_give_zero():
     np.testing.assert_array_equal(bumps([], LAT, LON), np.zeros((LAT.size, LON.size)))
 
 

@@ -1,4 +1,4 @@
-"""The replay gives back exactly the daily values of its table."""
+"""The replay returns exactly the daily values of its table."""
 
 import shutil
 from datetime import UTC, date, datetime
@@ -12,7 +12,7 @@ from msm.errors import MsmError
 from msm.grid.domain import load_domain
 from msm.grid.ease import M09, M36, NEST, children, unproject
 from msm.grid.regrid import LatLonGrid, regrid, weights
-from msm.sandbox.granules.granule import make_granule, products
+from msm.sandbox.granules.granule import make_granule, served_products
 from msm.sandbox.weather.interface import NORTH_AMERICA, region
 from msm.sandbox.weather.replay import FORCING, ReplayWeather, vegetation_water_content
 from msm.sandbox.weather.sources import load_weather
@@ -61,8 +61,8 @@ def test_table_is_read(weather):
     assert weather.row.tolist()[:5] == [83, 83, 83, 83, 87]
 
 
-def test_missing_points_take_the_nearest_and_nothing_is_left_empty(weather):
-    lat, lon = products()["NLDAS_FORA0125_H"].layout.grid.axes()
+def test_missing_points_take_the_value_of_the_nearest(weather):
+    lat, lon = served_products()["NLDAS_FORA0125_H"].layout.grid.axes()
     fields = weather.hour(datetime(2016, 4, 2, 12, tzinfo=UTC), lat, lon)
     assert all(np.isfinite(field).all() for field in fields.values())
     missing = weather._spread(weather.sand, M36.lat[[91]], M36.lon[[215]])
@@ -76,7 +76,7 @@ def test_interpolation_stays_between_its_points(weather):
     assert spread.max() <= weather.sand.max() + 1e-12
 
 
-def test_beyond_the_table_its_ends_go_on(weather):
+def test_days_outside_the_table_take_its_nearest_day(weather):
     lat, lon = M36.lat[[83]], M36.lon[[203]]
     first = weather.hour(datetime(2016, 4, 1, tzinfo=UTC), lat, lon)
     assert np.isfinite(first["precipitation"]).all()
@@ -103,13 +103,13 @@ def test_satellite_values_nest(weather, half):
             )
 
 
-def test_water_of_the_soil_is_not_made_up(weather):
+def test_soil_water_is_unknown(weather):
     water = weather.soil_water(date(2016, 4, 2), M36.lat[[83, 87]], M36.lon[[203, 207, 211]])
     assert water.shape == (2, 3)
     assert np.isnan(water).all()
 
 
-def test_vegetation_follows_the_index():
+def test_vegetation_follows_ndvi():
     content = vegetation_water_content(np.array([0.0, 0.1, 0.3, 0.6]))
     assert content[0] == 0
     assert (np.diff(content) >= 0).all()
@@ -119,12 +119,12 @@ def test_vegetation_follows_the_index():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("sand", "lacks sand"),
+        ("sand", "has no sand"),
         ("latitude", "every 4th M36 row"),
         ("time", "do not follow one another"),
     ],
 )
-def test_another_table_is_refused(table, tmp_path, change, complaint):
+def test_invalid_table_is_refused(table, tmp_path, change, complaint):
     path = shutil.copy(table, tmp_path / "other.nc")
     with netCDF4.Dataset(path, "a") as dataset:
         if change == "sand":
@@ -143,7 +143,7 @@ def test_unknown_weather_is_refused(source):
         load_weather(source)
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path):
+def test_file_that_is_not_a_table_is_refused(tmp_path):
     (tmp_path / "text.nc").write_text("no table")
     with pytest.raises(MsmError, match="not a table"):
         load_weather(str(tmp_path / "text.nc"))
@@ -169,9 +169,9 @@ def real(real_data):
 
 @pytest.fixture(scope="module")
 def daily(real, tmp_path_factory):
-    """Daily means on the NLDAS grid, added up from a day's granules by the layout's time rules."""
+    """Daily means on the NLDAS grid, from a day's granules by the layout's time rules."""
     weather, _ = real
-    layout = products()["NLDAS_FORA0125_H"].layout
+    layout = served_products()["NLDAS_FORA0125_H"].layout
     folder = tmp_path_factory.mktemp("replay")
     sums = {variable.name: np.zeros((224, 464)) for variable in layout.variables}
     for stamp in layout.stamps(DAY):
@@ -185,9 +185,9 @@ def daily(real, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", list(FORCING))
-def test_real_daily_values_come_back_from_the_hours(real, daily, name):
+def test_hours_average_to_real_daily_values(real, daily, name):
     _, values = real
-    layout = products()["NLDAS_FORA0125_H"].layout
+    layout = served_products()["NLDAS_FORA0125_H"].layout
     lat, lon = layout.grid.axes()
     rows, cols = M36.rowcol(values["latitude"], values["longitude"])
     assert rows.size == 412
@@ -202,15 +202,15 @@ def test_real_daily_values_come_back_from_the_hours(real, daily, name):
         np.testing.assert_allclose(daily[name][overlapping], value, rtol=4e-7, atol=1e-7)
 
 
-def test_surface_pressure_is_not_made_up(daily):
+def test_surface_pressure_is_fill(daily):
     assert (daily["surface_pressure"] == -9999.0).all()
 
 
 @pytest.mark.parametrize("name", ["precipitation", "air_temperature", "shortwave_down"])
-def test_regridding_gives_the_pixels_values_to_their_nested_cells(real, daily, name):
+def test_regridding_keeps_the_values_of_nested_cells(real, daily, name):
     _, values = real
     domain = load_domain("conus")
-    grid = LatLonGrid.from_centres(*products()["NLDAS_FORA0125_H"].layout.grid.axes())
+    grid = LatLonGrid.from_centres(*served_products()["NLDAS_FORA0125_H"].layout.grid.axes())
     cells = np.asarray(regrid(daily[name], weights(grid, domain))[0])
     assert np.isfinite(cells).all()
     rows, cols = M36.rowcol(values["latitude"], values["longitude"])
@@ -263,7 +263,7 @@ def test_real_soils_are_fractions(real, tmp_path):
 
 def test_rain_of_the_first_hours_belongs_to_the_day_before(real):
     weather, _ = real
-    lat, lon = products()["NLDAS_FORA0125_H"].layout.grid.axes()
+    lat, lon = served_products()["NLDAS_FORA0125_H"].layout.grid.axes()
     midnight = weather.hour(datetime(2016, 5, 13, tzinfo=UTC), lat, lon)
     rain_of_day = weather._spread(
         weather.forcing["precipitation"][(DAY - weather.first_day).days], lat, lon

@@ -1,4 +1,4 @@
-"""Retrievals of made-up weather: values, flags and fill agree with each other."""
+"""Values, flags and fill of simulated retrievals agree."""
 
 from datetime import date
 
@@ -51,5 +51,5 @@ def test_retrievals_and_flags_agree(weathers, source, grid, day):
     assert (surface[dense] & 1024 > 0).all()
     frozen = observed & (surface & 256 > 0)
     assert not retrieved[frozen].any()
-    # Somewhere on the globe the ground is always frozen.
+    # Some ground of the globe is always frozen.
     assert frozen.any() == (day == JANUARY or source == "global:1")

@@ -1,6 +1,5 @@
-"""The synthetic weather: a function of (seed, time), and physically possible."""
+"""The synthetic weather is a function of seed and time, and plausible all over the globe."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -8,15 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msm.fields.forcing import PLAUSIBLE
 from msm.grid.ease import M09, M36
+from msm.sandbox.weather import storms, top_soil
 from msm.sandbox.weather.air import STEPS, saturation_humidity
-from msm.sandbox.weather.interface import NORTH_AMERICA, region
+from msm.sandbox.weather.earth import dryness, height
+from msm.sandbox.weather.interface import NORTH_AMERICA, WORLD, land_share, region
 from msm.sandbox.weather.orbit import seen
-from msm.sandbox.weather.storms import storms_at
 from msm.sandbox.weather.synthetic import SyntheticWeather
 
-LAT, LON = np.linspace(25.5, 52.5, 28), np.linspace(-124.5, -67.5, 58)
-DAY = date(2024, 5, 17)
+WINDOW = np.linspace(25.5, 52.5, 28), np.linspace(-124.5, -67.5, 58)
+GLOBE = LAT, LON = np.linspace(-90, 90, 37), np.arange(-180, 180, 7.5)
+MAY, JULY = date(2024, 5, 17), date(2024, 7, 16)
+SEASONS = [date(2024, 1, 15), date(2024, 7, 15)]
 
 hours = st.integers(0, 19 * 8766).map(
     lambda hour: datetime(2015, 4, 1, tzinfo=UTC) + timedelta(hours=hour)
@@ -24,71 +27,108 @@ hours = st.integers(0, 19 * 8766).map(
 
 
 @pytest.fixture(scope="module")
-def weather() -> SyntheticWeather:
+def window():
     return SyntheticWeather(1)
 
 
-def test_hours_do_not_depend_on_the_order_they_are_asked_in(weather):
-    stamps = [datetime(2024, 5, 17, hour, tzinfo=UTC) for hour in (3, 18, 11)]
-    forwards = [weather.hour(stamp, LAT, LON) for stamp in stamps]
-    other = SyntheticWeather(1)
-    backwards = [other.hour(stamp, LAT, LON) for stamp in reversed(stamps)][::-1]
-    for first, second in zip(forwards, backwards, strict=True):
-        assert first.keys() == second.keys()
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
+@pytest.fixture(scope="module")
+def globe():
+    return SyntheticWeather(1, WORLD)
 
 
-def test_satellite_does_not_depend_on_the_order_it_is_asked_in(weather):
-    days = [DAY, DAY + timedelta(days=40), DAY + timedelta(days=1)]
-    forwards = [weather.satellite(day, M36, "am") for day in days]
-    other = SyntheticWeather(1)
-    backwards = [other.satellite(day, M36, "am") for day in reversed(days)][::-1]
-    for first, second in zip(forwards, backwards, strict=True):
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
+def hours_of(day):
+    return [datetime(day.year, day.month, day.day, hour, tzinfo=UTC) for hour in range(24)]
 
 
-def test_another_seed_is_another_weather(weather):
-    stamp = datetime(2024, 5, 17, 6, tzinfo=UTC)
-    here, there = weather.hour(stamp, LAT, LON), SyntheticWeather(2).hour(stamp, LAT, LON)
+@pytest.fixture(scope="module")
+def days(globe):
+    """Daily means of the seasons."""
+    means = {}
+    for day in SEASONS:
+        fields = [globe.hour(stamp, *GLOBE) for stamp in hours_of(day)]
+        means[day] = {name: np.mean([f[name] for f in fields], axis=0) for name in fields[0]}
+    return means
+
+
+@pytest.mark.parametrize(("extent", "axes"), [(NORTH_AMERICA, WINDOW), (WORLD, GLOBE)])
+def test_fields_do_not_depend_on_the_order_of_the_calls(extent, axes):
+    stamps = [hours_of(MAY)[hour] for hour in (3, 18, 11)]
+    days = [MAY, MAY + timedelta(days=40), MAY + timedelta(days=1)]
+
+    def fields(back):
+        storms._born_on.cache_clear()
+        weather = SyntheticWeather(1, extent)
+        found = {stamp: weather.hour(stamp, *axes) for stamp in stamps[::back]}
+        return found | {day: weather.satellite(day, M36, "am") for day in days[::back]}
+
+    forwards, backwards = fields(1), fields(-1)
+    for time in (*stamps, *days):
+        assert forwards[time].keys() == backwards[time].keys()
+        for name, field in forwards[time].items():
+            np.testing.assert_array_equal(field, backwards[time][name])
+
+
+def test_another_seed_is_another_weather(window):
+    stamp = hours_of(MAY)[6]
+    here, there = window.hour(stamp, *WINDOW), SyntheticWeather(2).hour(stamp, *WINDOW)
     assert not np.array_equal(here["air_temperature"], there["air_temperature"])
     assert not np.array_equal(here["precipitation"], there["precipitation"])
 
 
-def test_weather_stays_what_published_figures_were_made_from(weather):
+def test_north_america_is_a_window_of_the_globe(window, globe):
+    for stamp in (hours_of(MAY)[6], hours_of(SEASONS[0])[20]):
+        here, there = (weather.hour(stamp, *WINDOW) for weather in (window, globe))
+        for name, field in here.items():
+            np.testing.assert_array_equal(field, there[name])
+    water = [weather.soil_water(MAY, *WINDOW) for weather in (window, globe)]
+    assert np.isfinite(water[0]).mean() > 0.3
+    np.testing.assert_allclose(*water, atol=1e-4)
+
+
+def test_weather_stays_what_published_figures_were_made_from(window, globe):
     means = {
-        "air_temperature": 294.339045182,
-        "specific_humidity": 0.007943161,
-        "surface_pressure": 94667.17364532,
-        "wind_east": 0.581261546,
-        "wind_north": -0.105593827,
-        "shortwave_down": 288.366225369,
-        "longwave_down": 337.226293103,
-        "precipitation": 0.729564347,
+        "air_temperature": 276.209028364,
+        "specific_humidity": 0.006366373,
+        "surface_pressure": 97512.1661036,
+        "wind_east": 1.205157306,
+        "wind_north": 0.000105574,
+        "shortwave_down": 217.862788570,
+        "longwave_down": 265.116378097,
+        "precipitation": 2.300306166,
     }
-    fields = weather.hour(datetime(2024, 5, 18, tzinfo=UTC), LAT, LON)
+    fields = globe.hour(datetime(2024, 5, 18, tzinfo=UTC), *GLOBE)
     assert fields.keys() == means.keys()
     for name, field in fields.items():
-        # Another processor's last digits may turn a few of the 1624 values by a step.
+        # Another processor's last digits may move a few of the 1776 values by a step.
         assert field.mean(dtype=float) == pytest.approx(means[name], rel=1e-8, abs=STEPS[name] / 99)
-    found = weather.satellite(DAY, M36, "am")
-    assert np.nanmean(found["soil_moisture"]) == pytest.approx(0.16415113945, rel=1e-7)
-    assert np.nanmean(found["vegetation_water_content"]) == pytest.approx(2.12532900559, rel=1e-7)
-    assert np.nanmean(weather.soil(M36)["sand"]) == pytest.approx(0.42080405912, rel=1e-7)
+    found = window.satellite(MAY, M36, "am")
+    assert np.nanmean(found["soil_moisture"]) == pytest.approx(0.21173194886, rel=1e-7)
+    assert np.nanmean(found["vegetation_water_content"]) == pytest.approx(2.5977888, rel=1e-7)
+    assert np.nanmean(window.soil(M36)["sand"]) == pytest.approx(0.4183122, rel=1e-7)
 
 
 @given(stamp=hours, seed=st.integers(0, 1000))
-def test_forcing_is_physically_possible(stamp, seed):
-    fields = SyntheticWeather(seed).hour(stamp, LAT, LON)
+@pytest.mark.parametrize(
+    ("axes", "coldest", "warmest", "least_pressure", "step"),
+    [
+        (WINDOW, 225, 325, 70_000, 0.0),
+        # Polar air holds less vapour than a step of the rounded values.
+        (GLOBE, 195, 330, 50_000, STEPS["specific_humidity"]),
+    ],
+    ids=["window", "globe"],
+)
+def test_forcing_is_physically_possible(stamp, seed, axes, coldest, warmest, least_pressure, step):
+    fields = SyntheticWeather(seed).hour(stamp, *axes)
     assert all(np.isfinite(field).all() for field in fields.values())
+    assert all(field.dtype == np.float32 for field in fields.values())
     temperature, pressure = fields["air_temperature"], fields["surface_pressure"]
-    assert temperature.min() > 225
-    assert temperature.max() < 325
-    assert pressure.min() > 70_000
+    assert temperature.min() > coldest
+    assert temperature.max() < warmest
+    assert pressure.min() > least_pressure
     assert pressure.max() < 106_000
     assert (fields["specific_humidity"] > 0).all()
-    assert (fields["specific_humidity"] <= saturation_humidity(temperature, pressure)).all()
+    saturated = saturation_humidity(temperature, pressure)
+    assert (fields["specific_humidity"] <= saturated + step).all()
     assert fields["precipitation"].min() >= 0
     assert fields["shortwave_down"].min() >= 0
     assert fields["shortwave_down"].max() < 1361
@@ -97,27 +137,104 @@ def test_forcing_is_physically_possible(stamp, seed):
     assert (fields["longwave_down"] > 0.4 * black_body).all()
 
 
-def test_nights_are_dark_and_summers_warm(weather):
-    midnight = weather.hour(datetime(2024, 6, 21, 6, tzinfo=UTC), LAT, LON)
+@pytest.mark.parametrize("day", SEASONS, ids=str)
+def test_daily_means_are_plausible_on_every_row_of_the_globe(days, day):
+    fields = dict(days[day])
+    fields["wind_speed"] = np.hypot(fields.pop("wind_east"), fields.pop("wind_north"))
+    for name, field in fields.items():
+        low, high = PLAUSIBLE[name]
+        assert field.min() >= low
+        assert field.max() <= high
+    assert 205 < fields["air_temperature"].min() < 240
+    assert 300 < fields["air_temperature"].max() < 320
+    assert 10 < fields["precipitation"].max() < 400
+
+
+def test_nights_are_dark_and_summers_warm(window):
+    midnight = window.hour(datetime(2024, 6, 21, 6, tzinfo=UTC), *WINDOW)
     assert (midnight["shortwave_down"] == 0).all()
-    winter = weather.hour(datetime(2024, 1, 15, 18, tzinfo=UTC), LAT, LON)["air_temperature"]
-    summer = weather.hour(datetime(2024, 7, 15, 18, tzinfo=UTC), LAT, LON)["air_temperature"]
-    assert (summer - winter).mean() > 15
+    winter, summer = (window.hour(hours_of(day)[18], *WINDOW) for day in SEASONS)
+    assert (summer["air_temperature"] - winter["air_temperature"]).mean() > 15
 
 
-def test_storms_travel_east():
-    first = storms_at(1, datetime(2024, 5, 17, 0, tzinfo=UTC))
-    assert first
-    assert all(storm.east > 0 for storm in first)
-    later = storms_at(1, datetime(2024, 5, 17, 6, tzinfo=UTC))
-    assert set(first) & set(later)
+def test_hemispheres_have_opposite_seasons(days):
+    january, july = (days[day]["air_temperature"].mean(axis=1) for day in SEASONS)
+    north, south = np.searchsorted(LAT, 50), np.searchsorted(LAT, -50)
+    assert july[north] - january[north] > 20
+    assert january[south] - july[south] > 10
+    assert abs(july - january)[np.abs(LAT) < 5].max() < 5
+    # The winter's pole has no sun, and the summer's pole has no dark day.
+    sun = [days[day]["shortwave_down"] for day in SEASONS]
+    assert sun[0][-1].max() == sun[1][0].max() == 0
+    assert min(sun[0][0].min(), sun[1][-1].min()) > 50
 
 
-def test_rain_wets_the_soil_and_drought_dries_it(weather):
+def test_rains_follow_the_sun(globe):
+    lat = np.arange(-24.0, 25.0)
+    centres = []
+    for day in SEASONS:
+        rain = sum(globe.hour(stamp, lat, LON)["precipitation"] for stamp in hours_of(day)[::6])
+        centres.append((rain.mean(axis=1) * lat).sum() / rain.mean(axis=1).sum())
+    assert centres[0] < -2
+    assert centres[1] > 6
+
+
+def test_storms_travel_east_in_mid_latitudes_and_west_in_the_tropics():
+    for day in SEASONS:
+        alive = storms.storms_at(1, hours_of(day)[12])
+        tropical, temperate = np.abs(alive.lat) < 15, np.abs(alive.lat) > 45
+        assert min(tropical.sum(), temperate.sum()) > 10
+        assert alive.east[tropical].max() < 0
+        assert alive.east[temperate].min() > 0
+        later = storms.storms_at(1, hours_of(day)[18])
+        assert np.isin(later.born, alive.born).mean() > 0.5
+
+
+def test_deserts_are_dry_and_the_equator_is_wet(globe):
+    places = np.array([23.0, 3.0])  # Sahara and Congo
+    rain = np.zeros(2)
+    for month in range(1, 13):
+        for day in range(1, 28, 3):
+            fields = globe.hour(datetime(2023, month, day, 6, tzinfo=UTC), places, LON[23:28])
+            rain += fields["precipitation"].mean(axis=1) / 108
+    assert rain[0] < 0.5
+    assert rain[1] > 2
+
+
+def test_mountains_and_deserts_are_at_their_places():
+    lat, lon = np.array([33.0, -18.0, 50.0]), np.array([88.0, -68.5, 0.0])
+    high = height(lat, lon)
+    assert high[0, 0] > 4000
+    assert high[1, 1] > 3000
+    assert high[2, 2] < 100
+    dry = dryness(hours_of(JULY)[0], np.array([23.0, 0.0]), np.array([10.0, -60.0]))
+    assert dry[0, 0] > 0.8
+    assert dry[1, 1] < 0.1
+
+
+def test_there_is_no_seam_at_the_date_line(globe):
+    lat, seam = np.arange(-80.0, 81.0), np.array([-180.0, -179.999, 179.999, 180.0])
+    wet = 0
+    for stamp in hours_of(JULY)[::6]:
+        for name, field in globe.hour(stamp, lat, seam).items():
+            assert np.abs(field - field[:, :1]).max() <= 4 * STEPS[name]
+            wet += (field > 0).sum() if name == "precipitation" else 0
+    assert wet > 20
+
+    # Chukotka lies on both sides.
+    chukotka = globe.soil_water(JULY, np.arange(66.5, 68.5, 0.1), seam)
+    assert np.isfinite(chukotka).all()
+    assert np.abs(chukotka - chukotka[:, :1]).max() < 1e-4
+
+
+def test_rain_wets_the_soil_and_drought_dries_it(globe):
     day = date(2024, 9, 3)
-    soil = weather._top_soil
+    soil = globe._top_soil
     before, after, rain = soil.water(day - timedelta(days=1)), soil.water(day), soil.rain_of(day)
-    wetted, dry = (rain > 5) & (before < 0.2), rain == 0
+    # Frozen ground remembers its start, and hot ground dries while it rains.
+    temperature = soil.temperature(hours_of(day)[12])
+    wetted = (rain > 5) & (before < 0.2) & (temperature > 278) & (temperature < 298)
+    dry = (rain == 0) & (temperature > 278)
     assert wetted.sum() > 500
     assert dry.sum() > 500
     assert (after - before)[wetted].min() > 0.01
@@ -126,44 +243,60 @@ def test_rain_wets_the_soil_and_drought_dries_it(weather):
     assert after.max() < 0.5
 
 
-def test_soil_moisture_forgets_within_its_memory(weather):
-    longer = replace(weather._top_soil, memory_days=120).water(DAY)
-    assert np.percentile(np.abs(longer - weather._top_soil.water(DAY)), 95) < 0.005
+def test_soil_moisture_forgets_within_its_memory(monkeypatch):
+    short = SyntheticWeather(1)._top_soil.water(MAY)
+    monkeypatch.setattr(top_soil, "MEMORY_DAYS", 120)
+    longer = SyntheticWeather(1)._top_soil.water(MAY)
+    assert np.percentile(np.abs(longer - short), 95) < 0.005
 
 
-# The afternoon's UTC day changes over North America, which can cost a place one more day.
-@pytest.mark.parametrize(("half", "within"), [("am", 3), ("pm", 4)])
-def test_swaths_come_back_within_days(half, within):
-    rows, cols = region(M36, NORTH_AMERICA)
-    days = [date(2024, 1, 1) + timedelta(days=number) for number in range(16)]
-    views = np.stack([seen(day, half, M36.lat[rows], M36.lon[cols]) for day in days])
-    assert 0.35 < views.mean() < 0.6
-    assert all(views[start : start + within].any(axis=0).all() for start in range(16 - within))
-    # The ground track repeats after eight days.
-    assert (views[:8] == views[8:]).mean() > 0.999
+@pytest.mark.parametrize("extent", [NORTH_AMERICA, WORLD], ids=["window", "globe"])
+def test_soils_are_fractions_of_all_land(extent):
+    soil = SyntheticWeather(1, extent).soil(M09)
+    sand, clay = soil["sand"], soil["clay"]
+    land = land_share(M09, extent) > 0
+    assert 0.2 < land.mean() < 0.9
+    np.testing.assert_array_equal(np.isfinite(sand), land)
+    np.testing.assert_array_equal(np.isfinite(clay), land)
+    assert min(sand[land].min(), clay[land].min()) > 0
+    assert (sand + clay)[land].max() <= 1
 
 
-def test_soils_are_fractions(weather):
-    soil = weather.soil(M09)
-    land = np.isfinite(soil["sand"])
-    np.testing.assert_array_equal(land, np.isfinite(soil["clay"]))
-    assert 0.3 < land.mean() < 0.9
-    assert (soil["sand"] + soil["clay"])[land].max() <= 1.0 + 1e-6
-    assert min(soil["sand"][land].min(), soil["clay"][land].min()) > 0
-
-
-def test_soil_water_on_any_axes_is_the_water_that_the_satellite_sees(weather):
-    rows, cols = region(M09, NORTH_AMERICA)
-    water = weather.soil_water(DAY, M09.lat[rows], M09.lon[cols])
-    np.testing.assert_array_equal(np.isfinite(water), np.isfinite(weather.soil(M09)["sand"]))
-    error = weather.satellite(DAY, M09, "am")["soil_moisture"] - water
-    assert abs(np.nanmean(error)) < 0.002
+@pytest.mark.parametrize(
+    ("extent", "grid", "bias"), [(NORTH_AMERICA, M09, 0.002), (WORLD, M36, 0.005)], ids=str
+)
+def test_satellite_observes_the_soil_water_on_swaths(extent, grid, bias):
+    weather = SyntheticWeather(1, extent)
+    rows, cols = region(grid, extent)
+    lat, lon = grid.lat[rows], grid.lon[cols]
+    found = weather.satellite(JULY, grid, "am")["soil_moisture"]
+    retrieved = np.isfinite(found)
+    assert not retrieved[~seen(JULY, "am", lat, lon)].any()
+    for side in (lat > lat.mean(), lat < lat.mean()):
+        assert retrieved[side].mean() > 0.05
+    error = found - weather.soil_water(JULY, lat, lon)
+    assert abs(np.nanmean(error)) < bias
     assert np.nanstd(error) < 0.06
 
+
+def test_soil_water_is_known_on_all_land_of_any_axes(globe):
+    water = globe.soil_water(JULY, M09.lat[::7], M09.lon[::7])
+    land = land_share(M09, WORLD)[::7, ::7] > 0
+    np.testing.assert_array_equal(np.isfinite(water), land)
+    assert np.nanmin(water) > 0.02
+    assert np.nanmax(water) < 0.5
+    beyond = globe.soil_water(JULY, np.array([-89.0, 89.0]), LON)
+    assert np.isnan(beyond).all()
+
+
+def test_soil_water_is_unknown_outside_the_window(window):
+    rows, cols = region(M09, NORTH_AMERICA)
+    water = window.soil_water(MAY, M09.lat[rows], M09.lon[cols])
+    np.testing.assert_array_equal(np.isfinite(water), np.isfinite(window.soil(M09)["sand"]))
+
     lat, lon = np.arange(-89.875, 90), np.arange(-179.875, 180)
-    globe = weather.soil_water(DAY, lat, lon)
+    known = np.isfinite(window.soil_water(MAY, lat, lon))
     here = (lat > NORTH_AMERICA.south) & (lat < NORTH_AMERICA.north)
-    known = np.isfinite(globe)
     assert known[here].any()
     assert not known[~here].any()
     assert not known[:, (lon < NORTH_AMERICA.west - 1) | (lon > NORTH_AMERICA.east + 1)].any()
