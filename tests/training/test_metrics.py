@@ -42,7 +42,7 @@ def test_no_common_days_give_nan():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match="must be"):
         site_metrics(np.ones((2, 3)), np.ones((3, 2)))
-    with pytest.raises(ValueError, match="days"):
+    with pytest.raises(ValueError, match="Days"):
         anomaly_r(np.ones((2, 3)), np.ones((2, 3)), _array([date(2020, 1, 1)]), RULES)
 
 
