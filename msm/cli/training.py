@@ -193,12 +193,12 @@ def _draw(
 
 
 def _print_result(result: dict[str, Any], title: str) -> None:
-    from msm.training.evaluation.crossval import below_headline
+    from msm.training.protocol import below_headline
 
     typer.echo(f"{title}: {result['n_sites']} unseen sites")
     if not result["n_sites"]:
         return
-    if note := below_headline(result):
+    if note := below_headline(result["n_sites"]):
         typer.echo(note)
     table = Table("figure", "median over sites")
     for name, value in result["median"].items():

@@ -105,11 +105,10 @@ class Chain:
     def prunable(self, newest: date, state_days: int, anchor_days: int) -> list[date]:
         """Return the days whose snapshots can be removed, oldest first.
 
-        All snapshots from `state_days` before `newest` on are kept, so that each of the newest
-        `state_days` days can be run again in one step. Further back enough are kept that a day is
-        at most `anchor_days` after the snapshot, or the cold start, before it, unless it already
-        was further. Snapshots without a record are removed, except the newest snapshot of the
-        chain. The same holds after only some of these days are removed.
+        All snapshots from `state_days` before `newest` on are kept, so that each of these days can
+        be run again in one step. Further back, a day stays at most `anchor_days` after the snapshot
+        or cold start before it, unless it already was further. Snapshots without a record are
+        removed, except the newest of the chain. The same holds after a partial removal.
         """
         days = self.days()
         first_of_window = newest - timedelta(days=state_days)
@@ -285,14 +284,11 @@ def open_chain(root_folder: Path, root: ChainRoot) -> Chain:
     return Chain(root, folder)
 
 
-def _canonical(model: BaseModel) -> str:
+def _canonical_hash(model: BaseModel) -> str:
     # None is left out, so that records written before a field was added keep their hash.
     known = model.model_dump(mode="json", exclude_none=True)
-    return json.dumps(known, sort_keys=True, separators=(",", ":"))
-
-
-def _canonical_hash(model: BaseModel) -> str:
-    return hashlib.sha256(_canonical(model).encode()).hexdigest()
+    text = json.dumps(known, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> StateError:

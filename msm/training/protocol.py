@@ -105,6 +105,17 @@ def protocol() -> Protocol:
     return Protocol.model_validate(tomllib.loads(FILE.read_text()))
 
 
+def below_headline(n_sites: int) -> str | None:
+    """Return why medians over so many sites are not a headline figure, None if they are."""
+    min_sites = protocol().scoring.min_sites
+    if n_sites >= min_sites:
+        return None
+    return (
+        f"The medians over {n_sites} sites are not comparable with the published accuracy: the"
+        f" protocol requires {min_sites} sites."
+    )
+
+
 def partition(lat: ArrayLike, lon: ArrayLike, parts: int, folds: Folds) -> Indices:
     """Partition stations into parts of about the same size; neighbours share a part.
 

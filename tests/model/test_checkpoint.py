@@ -42,7 +42,7 @@ def _edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(card))
 
 
-def test_what_is_saved_is_loaded(checkpoint: Checkpoint, saved: Path):
+def test_a_saved_checkpoint_is_loaded(checkpoint: Checkpoint, saved: Path):
     loaded = load_checkpoint(saved)
     assert loaded.card == checkpoint.card
     assert loaded.sha256 == checkpoint.sha256
@@ -189,7 +189,7 @@ def test_the_shipped_checkpoint_is_usable_and_honest():
         assert 0 <= spec.minimum < spec.maximum <= 1
 
 
-def test_a_card_without_retrievals_is_what_it_was_before_there_were_any():
+def test_a_card_without_retrievals_keeps_its_text():
     shipped = SHIPPED.with_name("first.json")
     checkpoint = load_checkpoint(shipped)
     assert "retrievals" not in checkpoint.card.model_dump(mode="json")

@@ -100,7 +100,7 @@ def test_cuda_agrees_with_the_cpu(
 
 
 @pytest.mark.gpu
-def test_days_that_stay_on_cuda_are_days_that_come_back(
+def test_cuda_days_in_sequence_equal_single_days(
     season: tuple[list[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch
 ):
     """A day's results are its own although the next days are already under way."""

@@ -42,7 +42,7 @@ def use(folder: Path, file: str, checkpoint: Checkpoint) -> None:
     write_current(folder, Current(promotions=(promotion,)))
 
 
-def test_a_folder_and_its_pointer_are_followed_and_a_card_stays_itself(folder: Path):
+def test_a_folder_or_its_record_is_resolved_and_a_card_is_returned(folder: Path):
     card = folder / "small-1.json"
     assert card_in_use(folder) == card
     assert card_in_use(folder / POINTER) == card
@@ -51,7 +51,7 @@ def test_a_folder_and_its_pointer_are_followed_and_a_card_stays_itself(folder: P
     assert card_in_use(None) is None
 
 
-def test_what_is_written_is_read(folder: Path, checkpoint: Checkpoint):
+def test_a_written_record_is_read(folder: Path, checkpoint: Checkpoint):
     current = read_current(folder)
     assert current is not None
     assert current.in_use.promoted == THEN
@@ -60,7 +60,7 @@ def test_what_is_written_is_read(folder: Path, checkpoint: Checkpoint):
     assert json.loads((folder / POINTER).read_text())["promotions"][0]["file"] == "small-1.json"
 
 
-def test_a_run_keeps_to_the_checkpoint_that_was_in_use_when_it_began(
+def test_a_run_uses_the_checkpoint_in_use_at_its_start(
     folder: Path, checkpoint: Checkpoint, ensemble: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("MSM_CHECKPOINT", str(folder))
@@ -108,7 +108,7 @@ def test_a_pointer_that_is_not_understood_is_refused(
         card_in_use(folder)
 
 
-def test_a_pointer_names_a_file_of_its_own_folder(folder: Path):
+def test_a_record_names_a_file_of_its_folder(folder: Path):
     text = (folder / POINTER).read_text()
     (folder / POINTER).write_text(text.replace("small-1.json", "../small-1.json"))
     with pytest.raises(CheckpointError, match=r"promotions\.0\.file"):

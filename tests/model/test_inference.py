@@ -38,7 +38,7 @@ def test_a_step_is_the_network_on_normalised_inputs(
     np.testing.assert_allclose(after.c, c.numpy(), rtol=2**-11, atol=1e-6)
 
 
-def test_the_input_state_is_not_touched(checkpoint: Checkpoint, make_day: MakeDay):
+def test_the_input_state_is_not_changed(checkpoint: Checkpoint, make_day: MakeDay):
     forcing, statics, state = make_day(100)
     h, c = state.h.copy(), state.c.copy()
     _, after = step(checkpoint, forcing, statics, state)
@@ -73,7 +73,7 @@ def test_the_bytes_do_not_depend_on_workers_or_threads(
     cuts=st.sets(st.integers(1, 4)),
     workers=st.integers(1, 3),
 )
-def test_blocks_of_whole_tiles_make_the_bytes_of_the_whole(
+def test_blocks_of_tiles_give_the_bytes_of_the_domain(
     checkpoint: Checkpoint, make_day: MakeDay, n_cell: int, cuts: set[int], workers: int
 ):
     _, statics, before = make_day(n_cell)
@@ -94,7 +94,7 @@ def test_blocks_of_whole_tiles_make_the_bytes_of_the_whole(
         assert content_hash(n_cell, after.hidden_size, hashes) == after.content_hash
 
 
-def test_days_run_on_are_days_stepped_one_by_one(checkpoint: Checkpoint, make_day: MakeDay):
+def test_a_run_of_days_equals_single_steps(checkpoint: Checkpoint, make_day: MakeDay):
     _, statics, state = make_day()
     days = [make_day(seed=seed)[0] for seed in range(1, 5)]
     for forcing, (predicted, after) in zip(
@@ -124,7 +124,7 @@ def test_the_weights_are_prepared_weights_once_for_equal_checkpoints(checkpoint:
     assert tiles.prepared_weights(other) is not tiles.prepared_weights(checkpoint)
 
 
-def test_cuda_where_there_is_none_is_told(
+def test_a_missing_cuda_device_is_reported(
     checkpoint: Checkpoint, make_day: MakeDay, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -154,7 +154,7 @@ def test_another_tile_size_changes_no_value_by_more_than_rounding(
     np.testing.assert_allclose(found.soil_moisture, expected.soil_moisture, atol=1e-6)
 
 
-def test_a_reloaded_state_and_one_kept_in_memory_go_the_same_way(
+def test_reloaded_and_in_memory_states_give_the_same_days(
     checkpoint: Checkpoint, make_day: MakeDay, tmp_path: Path
 ):
     start = date(2020, 5, 1)
@@ -231,7 +231,7 @@ def test_a_missing_input_is_an_error_that_names_it(
         step(checkpoint, forcing, statics, state)
 
 
-def test_what_does_not_fit_is_refused(checkpoint: Checkpoint, make_day: MakeDay):
+def test_inputs_that_do_not_fit_are_refused(checkpoint: Checkpoint, make_day: MakeDay):
     forcing, statics, state = make_day(100)
     with pytest.raises(InferenceError, match="forcing has shape"):
         step(checkpoint, forcing[:99], statics, state)
@@ -241,7 +241,7 @@ def test_what_does_not_fit_is_refused(checkpoint: Checkpoint, make_day: MakeDay)
         step(checkpoint, forcing, statics, State.zeros(100, 8))
 
 
-def test_cells_outside_the_training_range_are_told(checkpoint: Checkpoint):
+def test_cells_outside_the_training_range_are_reported(checkpoint: Checkpoint):
     forcing = np.array([[1, 280], [200, 315], [203, 280], [0, 239], [1, 280]], np.float32)
     statics = np.array([[0.5], [0.2], [0.5], [0.5], [0.71]], np.float32)
     # 1 % of 0..200, of 240..315 and of 0.2..0.7 is 2, 0.75 and 0.005.
@@ -249,7 +249,7 @@ def test_cells_outside_the_training_range_are_told(checkpoint: Checkpoint):
     np.testing.assert_array_equal(outside, [False, False, True, True, True])
 
 
-def test_what_is_missing_is_not_outside_the_training_range(
+def test_missing_inputs_are_not_outside_the_training_range(
     ensemble: Checkpoint, make_gappy_day: MakeDay
 ):
     forcing, statics, _ = make_gappy_day(4)

@@ -9,7 +9,7 @@ from msm.model.checkpoint import WEIGHTS, Checkpoint
 from msm.model.level import Level, add_level_, level
 
 
-def test_what_is_known_of_a_place_adds_to_its_level(ensemble: Checkpoint):
+def test_known_statics_add_to_the_level(ensemble: Checkpoint):
     """Sand is normalised as it is, the water in the vegetation as its logarithm."""
     card = ensemble.card
     sand, water = (
@@ -30,7 +30,7 @@ def test_a_shifted_prediction_stays_within_the_bounds(card: Card):
     torch.testing.assert_close(prediction, expected)
 
 
-def test_a_card_without_a_level_changes_nothing_and_keeps_its_text(card: Card):
+def test_a_card_without_a_level_has_no_effect_and_keeps_its_text(card: Card):
     prediction = torch.tensor([[0.1], [0.05], [0.02]])
     before = prediction.clone()
     add_level_(level(card, torch.tensor([[0.9]])), prediction, card)

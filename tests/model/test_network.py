@@ -4,7 +4,7 @@ from msm.model.checkpoint import Checkpoint
 from msm.model.network import SoilMoistureLSTM, network_of, weights_of
 
 
-def test_a_step_with_carried_state_is_the_same_step_of_a_sequence(network: SoilMoistureLSTM):
+def test_steps_with_a_carried_state_equal_a_sequence(network: SoilMoistureLSTM):
     x = torch.randn(20, 40, 3)
     with torch.no_grad():
         whole, (h, c) = network(x)
@@ -16,7 +16,7 @@ def test_a_step_with_carried_state_is_the_same_step_of_a_sequence(network: SoilM
     assert torch.allclose(state[1], c, atol=1e-6, rtol=0)
 
 
-def test_a_sequence_goes_on_from_a_given_state(network: SoilMoistureLSTM):
+def test_a_sequence_continues_from_a_state(network: SoilMoistureLSTM):
     x = torch.randn(5, 30, 3)
     with torch.no_grad():
         whole, _ = network(x)
@@ -87,7 +87,7 @@ def test_outputs_share_one_memory_and_have_a_row_of_the_head_each():
         assert torch.equal(carried[0], state[0])
 
 
-def test_members_come_back_from_a_checkpoint(ensemble: Checkpoint):
+def test_members_are_restored_from_a_checkpoint(ensemble: Checkpoint):
     members = [network_of(ensemble, number) for number in range(3)]
     assert not any(member.training for member in members)
     again = weights_of(members)

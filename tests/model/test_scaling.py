@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 NAN = math.nan
 
 
-def test_inputs_become_channels_and_what_is_missing_is_told_by_its_mask(ensemble: Checkpoint):
+def test_inputs_become_channels_and_masks_of_missing_values(ensemble: Checkpoint):
     """Rain, temperature, wind, longwave; sand, vegetation: three of them may be missing."""
     raw = torch.tensor(
         [

@@ -20,7 +20,7 @@ def state(n_cell: int, hidden_size: int) -> State:
 
 @given(st.integers(1, 2 * TILE + 2), st.integers(1, 9))
 @settings(max_examples=30, deadline=None)
-def test_a_state_comes_back_bit_by_bit(n_cell, hidden_size):
+def test_a_state_is_read_bit_by_bit(n_cell, hidden_size):
     before = state(n_cell, hidden_size)
     with tempfile.TemporaryDirectory() as folder:
         snapshot.write(Path(folder) / "s.h5", [snapshot.deflate(before)])
@@ -30,7 +30,7 @@ def test_a_state_comes_back_bit_by_bit(n_cell, hidden_size):
 
 
 @pytest.mark.parametrize("n_cell", [TILE - 1, TILE, 3 * TILE + 5])
-def test_a_block_of_whole_tiles_is_read_alone(tmp_path, n_cell):
+def test_a_block_of_tiles_is_read_alone(tmp_path, n_cell):
     whole = state(n_cell, 4)
     snapshot.write(tmp_path / "s.h5", [snapshot.deflate(whole)])
     bounds = [*range(0, n_cell, TILE), n_cell]
@@ -43,7 +43,7 @@ def test_a_block_of_whole_tiles_is_read_alone(tmp_path, n_cell):
 
 
 @pytest.mark.parametrize("n_cell", [2 * TILE, 3 * TILE + 5])
-def test_blocks_make_the_file_that_the_whole_makes(tmp_path, n_cell):
+def test_blocks_give_the_same_file_as_the_complete_state(tmp_path, n_cell):
     whole = state(n_cell, 4)
     bounds = sorted({0, TILE, n_cell // TILE * TILE, n_cell})
     blocks = [State(whole.h[a:b], whole.c[a:b]) for a, b in pairwise(bounds)]
@@ -68,7 +68,7 @@ def test_any_reader_of_hdf5_reads_it(tmp_path):
         assert file["c"].chunks == (4, TILE)
 
 
-def test_neighbours_that_are_alike_take_little_room(tmp_path):
+def test_similar_neighbours_compress_well(tmp_path):
     smooth = np.linspace(0, 1, 4 * TILE, dtype=np.float16)[:, None] + np.zeros(16, np.float16)
     before = State(smooth.copy(), smooth.copy())
     snapshot.write(tmp_path / "s.h5", [snapshot.deflate(before)])

@@ -9,7 +9,7 @@ def _state(seed: int, n_cell: int = 50) -> State:
     return State(*(rng.normal(size=(2, n_cell, 8)).astype(np.float16)))
 
 
-def test_a_state_refuses_what_storage_would_round():
+def test_a_state_refuses_arrays_that_storage_would_round():
     with pytest.raises(ValueError, match="float16"):
         State(np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32))
     with pytest.raises(ValueError, match=r"shapes of h .* differ"):
@@ -25,7 +25,7 @@ def test_the_content_hash_tells_states_apart():
     assert State(a.h.copy(), a.c.copy()).content_hash == a.content_hash
 
 
-def test_a_block_of_whole_tiles_knows_its_hashes_without_the_rest():
+def test_hashes_of_a_block_of_tiles_do_not_need_the_rest():
     whole = _state(3, 3 * TILE + 5)
     parts = (slice(0, 2 * TILE), slice(2 * TILE, None))
     blocks = [State(whole.h[part], whole.c[part]) for part in parts]

@@ -76,14 +76,14 @@ def assert_by_torch(checkpoint: Checkpoint, forcing, statics, state: State):
     return predicted
 
 
-def test_an_ensemble_is_plain_torch_modules(ensemble: Checkpoint, make_gappy_day: MakeDay):
+def test_an_ensemble_equals_plain_torch_modules(ensemble: Checkpoint, make_gappy_day: MakeDay):
     predicted = assert_by_torch(ensemble, *make_gappy_day())
     assert predicted.soil_moisture.std() > 0.005
     assert predicted.aleatoric.std() > 0.001
     assert predicted.epistemic.mean() > 0.005
 
 
-def test_one_member_is_a_plain_torch_lstm(checkpoint: Checkpoint, make_day: MakeDay):
+def test_one_member_equals_a_plain_torch_lstm(checkpoint: Checkpoint, make_day: MakeDay):
     predicted = assert_by_torch(checkpoint, *make_day())
     np.testing.assert_array_equal(predicted.aleatoric, np.float32(0.05))
     np.testing.assert_array_equal(predicted.epistemic, 0.0)
@@ -120,7 +120,7 @@ def test_the_bytes_of_an_ensemble_do_not_depend_on_threads_or_blocks(
             assert b"".join(state.c.tobytes() for _, state in parts) == after.c.tobytes()
 
 
-def test_a_member_does_not_see_the_state_of_another(ensemble: Checkpoint, make_gappy_day: MakeDay):
+def test_states_of_members_are_independent(ensemble: Checkpoint, make_gappy_day: MakeDay):
     forcing, statics, state = make_gappy_day(100)
     _, expected = step(ensemble, forcing, statics, state, "cpu")
     h = state.h.copy()
@@ -130,7 +130,7 @@ def test_a_member_does_not_see_the_state_of_another(ensemble: Checkpoint, make_g
     np.testing.assert_array_equal(same.nonzero()[0], [*range(16), *range(32, 48)])
 
 
-def test_what_is_missing_is_the_mean_where_the_mask_says_nothing(
+def test_missing_inputs_equal_the_mean_if_the_mask_has_no_weight(
     ensemble: Checkpoint, make_gappy_day: MakeDay
 ):
     forcing, statics, state = make_gappy_day(100)

@@ -34,7 +34,7 @@ def test_figures_worked_out_by_hand():
     assert medians["kge"] == pytest.approx(kge)
 
 
-def test_nothing_to_compare_gives_no_figure():
+def test_no_common_days_give_nan():
     medians = site_metrics(np.full((2, 3), NAN), np.ones((2, 3))).medians()
     assert all(np.isnan(value) for value in medians.values())
 
@@ -42,7 +42,7 @@ def test_nothing_to_compare_gives_no_figure():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match="must be"):
         site_metrics(np.ones((2, 3)), np.ones((3, 2)))
-    with pytest.raises(ValueError, match="days"):
+    with pytest.raises(ValueError, match="Days"):
         anomaly_r(np.ones((2, 3)), np.ones((2, 3)), _array([date(2020, 1, 1)]), RULES)
 
 
@@ -55,7 +55,7 @@ def test_the_rounding_of_a_constant_is_no_spread():
         assert np.isnan(metrics.kge[0])
 
 
-def test_kge_is_one_for_the_truth_and_none_for_a_truth_about_zero():
+def test_kge_is_one_for_the_truth_and_nan_for_a_truth_with_mean_zero():
     truth = np.array([[0.1, 0.2, 0.4], [-1.0, 0.0, 1.0]])
     np.testing.assert_allclose(site_metrics(truth, truth).kge, [1.0, NAN])
 

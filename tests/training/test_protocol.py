@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from msm.training.data.uscrn import DailyRecord
-from msm.training.protocol import Folds, ProtocolError, partition, protocol, region_of
+from msm.training.protocol import (
+    Folds,
+    ProtocolError,
+    below_headline,
+    partition,
+    protocol,
+    region_of,
+)
 
 FOLDS = Folds(number=5, together_km=50.0, seed=1)
 
@@ -64,3 +71,11 @@ def test_the_level_jumpers_are_those_of_the_data_description(real_data: Path):
     listed = re.search(r"levels jump at ([^;]+);", text)
     assert listed is not None
     assert set(re.findall(r"[A-Z]{2}_\w+", listed[1])) == set(protocol().level_jumpers.stations)
+
+
+def test_medians_over_few_sites_are_not_a_headline():
+    assert below_headline(90) is None
+    note = below_headline(89)
+    assert note is not None
+    assert "89 sites" in note
+    assert "requires 90 sites" in note

@@ -179,17 +179,6 @@ def evaluate_sites(sites: Predicted, min_days: int) -> dict[str, Any]:
     )
 
 
-def below_headline(result: dict[str, Any]) -> str | None:
-    """Return why the medians of a result are not a headline figure, None if they are."""
-    n_sites, min_sites = result["n_sites"], protocol().scoring.min_sites
-    if n_sites >= min_sites:
-        return None
-    return (
-        f"The medians over {n_sites} sites are not comparable with the published accuracy: the"
-        f" protocol requires {min_sites} sites."
-    )
-
-
 def save(predicted: Predicted, result: dict[str, Any], folder: Path) -> Path:
     """Write a cross-validation as ``<recipe>-<split>.json`` and its predictions as ``.npz``.
 

@@ -16,7 +16,7 @@ def test_temperature_and_radiation():
     np.testing.assert_allclose(mean_flux(np.array([0.0, 8.64, 30.0])), [0.0, 100.0, 347.2222222])
 
 
-def test_pressure_is_that_of_the_standard_atmosphere():
+def test_pressure_equals_the_standard_atmosphere():
     # U.S. Standard Atmosphere, 1976, table I, at geopotential heights.
     heights = np.array([-50.0, 0.0, 1000.0, 3000.0])
     np.testing.assert_allclose(

@@ -54,7 +54,7 @@ def _placed() -> Stations:
     return found
 
 
-def test_stations_are_given_what_is_stored_of_their_cells(work: Path, domain: Domain):
+def test_stations_get_the_stored_inputs_of_their_cells(work: Path, domain: Domain):
     own = _placed()
     found = stored_samples(own, domain, work, work / "statics.nc", FIRST, LAST)
     assert found.names.tolist() == own.names[:2].tolist()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from msm.training.evaluation import crossval as crossvalidation
-from msm.training.evaluation.crossval import below_headline, crossval, load, save
+from msm.training.evaluation.crossval import crossval, load, save
 from msm.training.fitting.recipe import RecipeError
 from msm.training.protocol import Protocol, protocol
 from msm.training.split import Split
@@ -47,14 +47,6 @@ def test_unseen_stations_are_predicted_and_scored(tmp_path: Path):
     assert figures == result
     np.testing.assert_array_equal(again.soil_moisture, predicted.soil_moisture)
     assert (again.names, again.part) == (predicted.names, predicted.part)
-
-
-def test_medians_over_few_sites_are_not_a_headline():
-    assert below_headline({"n_sites": 90}) is None
-    note = below_headline({"n_sites": 89})
-    assert note is not None
-    assert "89 sites" in note
-    assert "requires 90 sites" in note
 
 
 def test_a_shuffled_target_cannot_be_predicted(tmp_path: Path):

@@ -64,7 +64,7 @@ def test_a_true_uncertainty_lies_on_the_diagonal(found: Predicted):
     assert (share < level).all()
 
 
-def test_pictures_are_drawn_twice_alike_and_only_of_what_is_scored(found: Predicted, tmp_path):
+def test_pictures_are_reproducible_and_show_scored_sites_only(found: Predicted, tmp_path):
     result = score(found, Split.folds)
     some = result | {"sites": result["sites"][:5], "n_sites": 5}
     first = draw(found, some, "made up, folds", tmp_path / "first")

@@ -67,7 +67,7 @@ def test_scores_against_a_plain_loop_with_gaps():
     assert found.pooled(found.coverage90) == pytest.approx(np.mean(inside[0.9]))
 
 
-def test_a_right_sigma_covers_what_it_says():
+def test_a_correct_sigma_has_nominal_coverage():
     rng = np.random.default_rng(1)
     prediction = np.full((20, 2000), 0.2)
     found = uncertainty_scores(prediction, rng.normal(0.2, 0.04, prediction.shape), 0.04)
@@ -117,7 +117,7 @@ def test_the_paired_interval_against_a_plain_bootstrap():
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=12), st.floats(-1, 1))
-def test_a_difference_that_is_the_same_everywhere_is_sure(values: list[float], shift: float):
+def test_a_constant_difference_has_no_interval(values: list[float], shift: float):
     first = np.array(values)
     found = paired_difference(first + shift, first, resamples=50, seed=0)
     np.testing.assert_allclose([found.low, found.median, found.high], shift, atol=1e-12)
@@ -173,7 +173,7 @@ def test_an_evaluation_has_the_figures_of_its_sites(records):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_an_evaluation_without_an_uncertainty_or_a_site_says_so(records):
+def test_an_evaluation_without_uncertainty_or_sites_has_none_values(records):
     prediction, truth, days = records
     names = ["a", "b", "c", "d"]
     found = evaluation(names, prediction, truth, days, None, min_days=30, anomalies=RULES)

@@ -91,7 +91,7 @@ def _losses(planned: Plan, device: str) -> list[float]:
 
 
 @pytest.mark.gpu
-def test_cuda_takes_the_same_steps_as_the_cpu(planned: Plan, monkeypatch: pytest.MonkeyPatch):
+def test_cuda_steps_equal_those_of_the_cpu(planned: Plan, monkeypatch: pytest.MonkeyPatch):
     # cuDNN multiplies with ten bits of the fraction if it may.
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     np.testing.assert_allclose(_losses(planned, "cuda"), _losses(planned, "cpu"), rtol=1e-3)

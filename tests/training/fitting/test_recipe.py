@@ -21,7 +21,7 @@ def test_a_recipe_and_its_text(tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
-def test_those_that_come_with_msm_are_found_by_name(path: Path):
+def test_recipes_of_msm_are_found_by_name(path: Path):
     written = read_recipe(Path(path.stem))
     assert written.recipe.name == path.stem
 
@@ -46,7 +46,7 @@ def test_a_bad_recipe_is_refused(tmp_path: Path, change: tuple[str, str], senten
         read_recipe(_written(tmp_path, RECIPE.replace(*change)))
 
 
-def test_what_is_published_must_be_learned(tmp_path: Path):
+def test_the_published_measurement_needs_a_stream(tmp_path: Path):
     without = RECIPE[: RECIPE.index("[ground]")] + RECIPE[RECIPE.index("[satellite]") :]
     with pytest.raises(RecipeError, match=r"published is 'ground', but there is no \[ground\]"):
         read_recipe(_written(tmp_path, without))
