@@ -12,6 +12,8 @@ from earthaccess.store import Store
 from msm.errors import MsmError
 from msm.pipeline import model_inputs
 from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.refresh import refresh_inputs
 from msm.pipeline.run import Run, midnight
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
 from msm.products.definitions import SPL4SMGP_008 as SMAP_L4
@@ -106,7 +108,7 @@ def test_fault(row, run, fresh_sandbox, complete_day, monkeypatch, caplog):
     run = Run(run.settings, run.readers)
     if row.cached:
         run.workspace.forcing(DAY).unlink()
-    model_inputs.better_forcing(run, DAY)
+    refresh_inputs(run, [DAY], SerialExecutor(run))
     assert model_inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right
 
