@@ -11,7 +11,9 @@ from earthaccess.store import Store
 
 from msm.errors import MsmError
 from msm.pipeline import model_inputs
-from msm.pipeline.day_sources import better_sources, select_and_fetch
+from msm.pipeline.day_sources import select_and_fetch
+from msm.pipeline.executor import SerialExecutor
+from msm.pipeline.refresh import refresh_awaited
 from msm.pipeline.run import Run, midnight
 from msm.products.definitions import NLDAS_FORA0125_H_2_0 as NLDAS
 from msm.products.definitions import SPL4SMGP_008 as SMAP_L4
@@ -106,9 +108,7 @@ def test_fault(row, run, fresh_sandbox, complete_day, monkeypatch, caplog):
     run = Run(run.settings, run.readers)
     if row.cached:
         run.workspace.forcing(DAY).unlink()
-    label = model_inputs.forcing_label(run, DAY)
-    if label is not None and label.awaited:
-        model_inputs.make_forcing(run, DAY, better_sources(run, DAY, label))
+    refresh_awaited(run, DAY, SerialExecutor(run))
     assert model_inputs.stored_forcing(run, DAY).awaited == ()
     assert contents(run.settings.work / CACHE) == right
 
