@@ -184,7 +184,7 @@ def test_many_days_and_a_replay(site):
 
 def test_what_can_be_removed_is_listed_and_removed(site):
     dry_run, prune, as_json = (run(line, site) for line in commands("operations/storage.md"))
-    assert dry_run == "0.0 MB can go\n"
+    assert dry_run == "0.0 MB can be removed\n"
     assert prune == "0.0 MB removed\n"
     assert as_json == "[]\n"
 

@@ -2,7 +2,7 @@
 
 Each is a pure function of the published files. A publication touches only what it changes: it
 builds the items of its own days, adds their lines to `SHA256SUMS`, and lists the names in its own
-month. Whatever is missing or damaged is built again from the items. The caller holds the lock of
+month. A missing or damaged file is built again from the items. The caller holds the lock of
 the domain.
 """
 

@@ -39,7 +39,7 @@ NOW = datetime(2016, 9, 1, tzinfo=UTC)
 LATE = date(2016, 6, 3)
 """A day of SMAP on which most cells are seen."""
 KNOW_IT = [date(2016, 6, 5), date(2016, 6, 6), date(2016, 6, 7)]
-WHY = "its forcing, or a retrieval that it knows of, was made anew"
+WHY = "its forcing, or a retrieval that it is given, has changed"
 
 
 def granule(day):
@@ -169,7 +169,7 @@ def test_the_lineage_names_the_retrievals_that_a_day_knew_of(site):
     assert [i["granule"] for i in lineage["inputs"] if i["role"] == "retrieval"] == known
     assert lineage["forcing_sources"]["retrieval"] == "SPL3SMP_E 006"
     with netCDF4.Dataset(published.path) as dataset:
-        assert dataset.source.endswith(", told of earlier retrievals of SPL3SMP_E 006")
+        assert dataset.source.endswith(" and earlier retrievals of SPL3SMP_E 006")
         assert "SPL3SMP_E 006" in dataset.acknowledgement
 
 
