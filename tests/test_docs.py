@@ -106,7 +106,7 @@ def test_a_site_is_monitored(site):
     )
     assert "2 provisional" in calendar
     assert "flagged" in quality or "good" in quality
-    assert "none needs attention" in " ".join(doctor.split())
+    assert "no day needs attention" in " ".join(doctor.split())
 
 
 def test_limits_of_the_settings_are_those_of_the_page(site):
