@@ -162,8 +162,8 @@ GROUPS = {
         Row(
             "a second backfill",
             "is refused, and begins nothing",
-            "Another backfill of ... is running in ...: wait for it, or stop it; this one continues "
-            "from there.",
+            "Another backfill of ... is running in ...: wait for it, or stop it; this one "
+            "continues from there.",
         ),
         Row(
             "two runs publish one day",
