@@ -1,4 +1,4 @@
-"""The read canary: the newest map, as somebody who downloads it finds it."""
+"""The read canary: fetches the newest map as a downloader would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.alert import ALERT_HOOKS
-from msm.archive.canary import look
+from msm.archive.canary import fetch_newest_map
 from msm.settings import read_settings
 
 LONGEST_SECONDS = 600
@@ -23,7 +23,7 @@ LONGEST_SECONDS = 600
     **ALERT_HOOKS,
 )
 def canary(domain: str = "conus") -> dict[str, Any]:
-    """Find the newest map by the catalogue, fetch it and open it.
+    """Find the newest map in the catalogue, fetch it and open it.
 
     Parameters
     ----------
@@ -33,18 +33,19 @@ def canary(domain: str = "conus") -> dict[str, Any]:
     Returns
     -------
     dict
-        What was found.
+        The newest map.
     """
     settings = read_settings(domain=domain)
-    seen = look(
+    newest = fetch_newest_map(
         settings.archive_url or str(settings.archive),
         domain,
         datetime.now(UTC),
         settings.timeout_seconds,
     )
-    told = asdict(seen)
-    rows = "\n".join(f"| {name} | {value} |" for name, value in told.items())
+    found = {name: str(value) for name, value in asdict(newest).items()}
+    rows = "\n".join(f"| {name} | {value} |" for name, value in found.items())
     create_markdown_artifact(
-        f"# {seen.day}\n\n| | |\n|---|---|\n{rows}\n", key=f"msm-{domain.partition(':')[0]}-canary"
+        f"# {newest.day}\n\n| | |\n|---|---|\n{rows}\n",
+        key=f"msm-{domain.partition(':')[0]}-canary",
     )
-    return {name: str(value) for name, value in told.items()}
+    return found

@@ -1,7 +1,7 @@
-"""How good a published map looks, beside it as ``<stem>-quality.json``.
+"""The quality of a published map, next to it as ``<stem>-quality.json``.
 
-It is no part of the NetCDF file: what a map is held against may come later than the map, and
-daily run, backfill and replay make the same file.
+It is not part of the NetCDF file: the data that a map is compared with may arrive later than the
+map, and daily run, backfill and replay write the same file.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ SUFFIX = "-quality.json"
 
 
 class Verdict(StrEnum):
-    """What the limits say of a map."""
+    """The result of the quality limits."""
 
     good = "good"
     flagged = "flagged"
-    """A limit is exceeded: look before you use it."""
+    """A limit is exceeded: inspect the map before use."""
     withheld = "withheld"
-    """It is published, but `latest.json` does not point to it."""
+    """The map is published, but `latest.json` does not point to it."""
 
 
-class Beside(FrozenModel):
-    """A map beside another of the same cells."""
+class Comparison(FrozenModel):
+    """A map compared with another on the same cells."""
 
     cells: int
-    """Cells that have both."""
+    """Cells with a value in both."""
     bias: float
     """Mean of map minus other, m3 m-3."""
     ubrmse: float
     """Standard deviation of map minus other, m3 m-3."""
     correlation: float | None
-    """Pearson's R over the cells; None where one of the two does not vary."""
+    """Pearson's R over the cells; None where one of the two is constant."""
 
 
 class Assessment(FrozenModel):
-    """How good a map looks."""
+    """The quality of a map."""
 
     day: date
     sha256: str = ""
-    """Of the NetCDF file that it is of."""
+    """Of the NetCDF file that is assessed."""
     valid_fraction: float
     """Share of the domain's cells that have a value."""
     unflagged: float
-    """Share of these without any quality flag."""
+    """Share of these without a quality flag."""
     outside_training: float
     """Share of these with an input outside the range of the training."""
     mean: float | None
     """m3 m-3."""
     forcing: dict[str, tuple[float, float]]
     """Lowest and highest value of each forcing variable."""
-    yesterday: Beside | None = None
-    """None where the day before is not published."""
-    other_years: Beside | None = None
-    """Beside the mean of the same date in other years; None in an archive's first year."""
-    satellite: Beside | None = None
-    """Beside that day's SMAP retrievals of recommended quality; None where there are none yet."""
+    yesterday: Comparison | None = None
+    """With the previous day; None where that is not published."""
+    other_years: Comparison | None = None
+    """With the mean of the same date in other years; None in an archive's first year."""
+    satellite: Comparison | None = None
+    """With that day's SMAP retrievals of recommended quality; None until there are any."""
     satellite_granule: str | None = None
-    by_vegetation: dict[str, Beside] = Field(default_factory=dict)
-    """The same by the water in the vegetation, which stands for the land cover."""
+    by_vegetation: dict[str, Comparison] = Field(default_factory=dict)
+    """The same by vegetation water content, as a proxy for land cover."""
     verdict: Verdict = Verdict.good
     exceeded: tuple[str, ...] = ()
     """Names of the limits that the map exceeds."""
 
     def judged(self, limits: Limits) -> Assessment:
-        """Return it with the verdict that limits give."""
+        """Return the assessment with the verdict of these limits."""
         found = self._exceeding(limits)
         verdict = Verdict.flagged if found else Verdict.good
         if "valid_fraction" in found:
@@ -99,15 +99,15 @@ class Assessment(FrozenModel):
         return found
 
 
-def beside(values: NDArray[np.floating], other: NDArray[np.floating]) -> Beside | None:
-    """Hold a map against another, cell by cell; None where fewer than two cells have both."""
+def compare_maps(values: NDArray[np.floating], other: NDArray[np.floating]) -> Comparison | None:
+    """Compare two maps cell by cell; None where fewer than two cells have both values."""
     both = np.isfinite(values) & np.isfinite(other)
     if both.sum() < 2:
         return None
     one, two = values[both].astype(np.float64), other[both].astype(np.float64)
     difference = one - two
     varies = np.ptp(one) > 0 and np.ptp(two) > 0
-    return Beside(
+    return Comparison(
         cells=int(both.sum()),
         bias=float(difference.mean()),
         ubrmse=float(difference.std()),
@@ -116,7 +116,7 @@ def beside(values: NDArray[np.floating], other: NDArray[np.floating]) -> Beside 
 
 
 def assessment_path(path: Path) -> Path:
-    """Return where the assessment of a published file lies."""
+    """Return the path of a published file's assessment."""
     return path.with_name(f"{path.stem}{SUFFIX}")
 
 
@@ -132,6 +132,6 @@ def read_assessment(path: Path) -> Assessment | None:
 
 
 def write_assessment(path: Path, assessment: Assessment) -> None:
-    """Put an assessment beside its file."""
+    """Write an assessment next to its file."""
     with replacing(assessment_path(path)) as new:
         new.write_text(assessment.model_dump_json(indent=1) + "\n")

@@ -27,10 +27,10 @@ REFERENCE = (
     "e2021GL096847, https://doi.org/10.1029/2021GL096847"
 )
 
-WHERE_IT_HOLDS = (
-    "Values hold for unfrozen mineral soil outside dense forest, and away from open water; "
+VALIDITY = (
+    "Values are valid for unfrozen mineral soil outside dense forest and away from open water; "
     "elsewhere they are kept and flagged in quality_flag. A provisional map is replaced when "
-    "better inputs arrive; product_revision counts the replacements."
+    "better inputs become available; product_revision counts the replacements."
 )
 
 _STATIC = {
@@ -45,7 +45,7 @@ _STATIC = {
     "cdm_data_type": "Grid",
     "license": LICENSE,
     "references": REFERENCE,
-    "comment": WHERE_IT_HOLDS,
+    "comment": VALIDITY,
     "program": "Daily operational soil moisture",
     "project": "msm",
     "institution": "msm",
@@ -64,7 +64,7 @@ _STATIC = {
     "geospatial_vertical_resolution": "0.05 m",
     "geospatial_lat_resolution": "9 km",
     "geospatial_lon_resolution": "9 km",
-    # xarray takes these for coordinates and so stacks days without a copy of them for each day.
+    # xarray reads these as coordinates and stacks days without a copy of them for each day.
     "coordinates": "crs x_bnds y_bnds lat_bnds lon_bnds depth_bnds",
     "time_coverage_duration": "P1D",
     "time_coverage_resolution": "P1D",
@@ -79,33 +79,34 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
     daily_map
         The map and its lineage.
     created
-        When the file is made, UTC.
+        Time at which the file is written, UTC.
     """
     domain, day, lineage = daily_map.domain, daily_map.day, daily_map.lineage
     stem = file_stem(domain.name, day)
-    made = f"{created:%Y-%m-%dT%H:%M:%SZ}"
+    written = f"{created:%Y-%m-%dT%H:%M:%SZ}"
     used = [i for i in lineage.inputs if i.role != "superseded"]
     sources = sorted({f"{i.product} {i.version}" for i in used if i.role == "forcing"})
     earlier = sorted({f"{i.product} {i.version}" for i in used if i.role == "retrieval"})
-    told = f", told of earlier retrievals of {', '.join(earlier)}" if earlier else ""
+    and_earlier = f" and earlier retrievals of {', '.join(earlier)}" if earlier else ""
     inputs = sorted({f"{i.product} {i.version}" for i in used})
     title = f"Daily surface soil moisture, EASE-2 9 km, {domain.name}, {day}"
     return {
         "title": f"{title} ({lineage.status}{', simulated inputs' if lineage.simulated else ''})",
         "summary": (
-            "Volumetric soil moisture of the top 5 cm, the mean of one UTC day, on the EASE-2 "
-            "global 9 km grid: an LSTM network that learned from satellite and in-situ "
-            "measurements at once, driven by daily weather and carried from day to day."
+            "Volumetric soil moisture of the top 5 cm, mean of one UTC day, on the EASE-2 global "
+            "9 km grid. An LSTM network, trained jointly on satellite retrievals and in-situ "
+            "measurements, computes it from daily meteorological forcing and its state of the "
+            "previous day."
         ),
         **_STATIC,
         "source": (
             f"LSTM network {lineage.checkpoint_name} {lineage.checkpoint_version}, driven by "
-            f"{', '.join(sources) or 'no forcing'}{told}"
+            f"{', '.join(sources) or 'no forcing'}{and_earlier}"
         ),
-        "history": f"{made} msm {lineage.code_version}: published",
+        "history": f"{written} msm {lineage.code_version}: published",
         "acknowledgement": (
-            f"Made from {', '.join(inputs) or 'no input'}, which NASA Earthdata distributes "
-            "free of charge; please name these products and the reference beside this one."
+            f"Produced from {', '.join(inputs) or 'no input'}, distributed free of charge by NASA "
+            "Earthdata. Please cite these products and the reference together with this product."
         ),
         "citation": (
             f"msm: {PRODUCT}, daily surface soil moisture at 9 km, version {PRODUCT_VERSION}, "
@@ -113,10 +114,10 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
         ),
         "id": stem,
         "product_version": PRODUCT_VERSION,
-        "date_created": made,
-        "date_modified": made,
-        "date_issued": made,
-        "date_metadata_modified": made,
+        "date_created": written,
+        "date_modified": written,
+        "date_issued": written,
+        "date_metadata_modified": written,
         "time_coverage_start": f"{day}T00:00:00Z",
         "time_coverage_end": f"{day + timedelta(days=1)}T00:00:00Z",
         **_extent(domain),
@@ -128,7 +129,7 @@ def global_attributes(daily_map: DailyMap, created: datetime) -> dict[str, Any]:
 
 
 def _extent(domain: Domain) -> dict[str, Any]:
-    """Return the extent in degrees, of the cells' centres as ACDD checkers compare it."""
+    """Return the extent of the cell centres in degrees, as ACDD checkers expect it."""
     south, north = ease.M09.lat[[domain.window.row1 - 1, domain.window.row0]].tolist()
     west, east = ease.M09.lon[[domain.window.col0, domain.window.col1 - 1]].tolist()
     corners = [(south, west), (north, west), (north, east), (south, east), (south, west)]
@@ -144,22 +145,23 @@ def _extent(domain: Domain) -> dict[str, Any]:
 
 
 _FLATTENED = {"inputs", "forcing_sources", "settings", "spin_up_days"}
-"""Fields of a lineage that are no plain text."""
+"""Fields of a lineage that are not plain text."""
 
 
 def _from_lineage(lineage: Lineage) -> dict[str, Any]:
     """Flatten a lineage: one attribute a field, one JSON line an input granule."""
     fields = lineage.model_dump(mode="json", exclude=_FLATTENED)
+    settings = json.dumps(lineage.settings, sort_keys=True)
     return fields | {
         "spin_up_days": np.int32(lineage.spin_up_days),
         "forcing_sources": json.dumps(lineage.forcing_sources, sort_keys=True),
-        "settings": json.dumps(lineage.settings, sort_keys=True),
+        **({"settings": settings} if lineage.settings else {}),
         "input_granules": "\n".join(i.model_dump_json(exclude_none=True) for i in lineage.inputs),
     }
 
 
 def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
-    """Build the lineage back from a file's global attributes.
+    """Read a lineage from a file's global attributes.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
             **plain,
             spin_up_days=int(attributes["spin_up_days"]),
             forcing_sources=json.loads(attributes["forcing_sources"]),
-            settings=json.loads(attributes["settings"]),
+            settings=json.loads(attributes.get("settings", "{}")),
             inputs=tuple(
                 InputGranule.model_validate_json(line)
                 for line in attributes["input_granules"].splitlines()
@@ -180,7 +182,7 @@ def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
         )
     except (KeyError, ValidationError, ValueError) as error:
         raise MsmError(
-            f"The lineage in the file's global attributes is broken ({error}): publish its day "
+            f"The lineage in the file's global attributes is invalid ({error}): publish its day "
             "again."
         ) from error
 
@@ -189,7 +191,7 @@ def lineage_of(attributes: Mapping[str, Any]) -> Lineage:
 def _grid_mapping() -> dict[str, Any]:
     """Return the CF attributes of the projection, from pyproj."""
     attributes = ease.crs().to_cf(wkt_version="WKT2_2019")
-    # A degree sign would make the attribute a netCDF-4 string, which some readers leave out.
+    # A degree sign would turn the attribute into a netCDF-4 string, which some readers skip.
     ascii_wkt = attributes["crs_wkt"].replace("\N{DEGREE SIGN}", " degrees ")
     return attributes | {
         "crs_wkt": ascii_wkt,

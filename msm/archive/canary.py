@@ -1,4 +1,4 @@
-"""The archive seen from outside: its newest map is fetched and opened as a downloader would."""
+"""Check of an archive from outside: fetch and open its newest map as a downloader would."""
 
 from __future__ import annotations
 
@@ -20,29 +20,28 @@ from msm.errors import MsmError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OVERDUE = timedelta(days=1)
-"""After the moment that the archive itself names, a day may take so long."""
+"""Delay that is tolerated after the time at which the archive announces a day."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a downloader finds."""
+class NewestMap:
+    """The newest map as a downloader gets it."""
 
     day: date
-    """Of the newest map."""
     status: str
     address: str
     valid_fraction: float
     """Share of the cells of the map's rectangle that have a value."""
     ranges: bool | None
-    """Whether parts of the file can be asked for; None where no server is between."""
+    """Whether the server answers range requests; None for a folder."""
 
 
 class CanaryError(MsmError):
-    """A downloader would not get the newest map."""
+    """A downloader would not get a valid newest map."""
 
 
-def look(root: str, domain: str, now: datetime, timeout: float = 60.0) -> Seen:
-    """Find the newest map of a domain by the catalogue, fetch it, and open it.
+def fetch_newest_map(root: str, domain: str, now: datetime, timeout: float = 60.0) -> NewestMap:
+    """Find the newest map of a domain in the catalogue, fetch it, and open it.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def look(root: str, domain: str, now: datetime, timeout: float = 60.0) -> Seen:
     Raises
     ------
     CanaryError
-        If any of it fails, or the archive is behind what it promised.
+        If a step fails, or the archive is later than it announced.
     """
     archive = _Remote(root.rstrip("/"), timeout)
     label = domain_label(domain)
@@ -78,16 +77,16 @@ def look(root: str, domain: str, now: datetime, timeout: float = 60.0) -> Seen:
     if hashlib.sha256(content).hexdigest() != latest["sha256"]:
         raise CanaryError(
             f"{archive.at(path)} has another checksum than {LATEST} states: it is damaged, or a "
-            "cache between holds an old one."
+            "cache holds an old version."
         )
     valid = _opened(content, latest["day"], archive.at(path))
     _refuse_overdue(archive.document(f"{label}/{FRESHNESS}", optional=True), now)
-    return Seen(
+    return NewestMap(
         day=date.fromisoformat(latest["day"]),
         status=latest["status"],
         address=archive.at(path),
         valid_fraction=valid,
-        ranges=archive.gives_ranges(path),
+        ranges=archive.answers_ranges(path),
     )
 
 
@@ -101,12 +100,12 @@ def _opened(content: bytes, day: str, address: str) -> float:
                 stated = str(dataset["time"].to_numpy()[0])[:10]
         except (OSError, KeyError, ValueError) as error:
             raise CanaryError(f"{address} does not open in xarray: {error}") from error
-    there = values[np.isfinite(values)]
-    if stated != day or not there.size or there.min() < 0 or there.max() > 1:
+    known = values[np.isfinite(values)]
+    if stated != day or not known.size or known.min() < 0 or known.max() > 1:
         raise CanaryError(
-            f"{address} is of {stated}, with {there.size} values: not a map of {day}."
+            f"{address} is of {stated}, with {known.size} values: not a map of {day}."
         )
-    return float(there.size / values.size)
+    return float(known.size / values.size)
 
 
 def _refuse_overdue(freshness: dict[str, Any] | None, now: datetime) -> None:
@@ -116,14 +115,14 @@ def _refuse_overdue(freshness: dict[str, Any] | None, now: datetime) -> None:
     late = now - datetime.fromisoformat(due["at"])
     if late > OVERDUE:
         raise CanaryError(
-            f"{due['day']} was due at {due['at']} and nobody has looked for it since "
+            f"{due['day']} was due at {due['at']}, and the last run was at "
             f"{freshness['last_run']}: is the schedule running?"
         )
 
 
 @dataclass(frozen=True)
 class _Remote:
-    """An archive behind a server, or in a folder."""
+    """An archive on a server or in a folder."""
 
     root: str
     timeout: float
@@ -156,7 +155,7 @@ class _Remote:
                 return None
             raise
 
-    def gives_ranges(self, path: str) -> bool | None:
+    def answers_ranges(self, path: str) -> bool | None:
         if not self.served:
             return None
         answer = requests.get(

@@ -1,4 +1,4 @@
-"""What the archive is given to publish: one day's map and where it came from."""
+"""One day's map and its lineage, as the archive publishes them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Lineage(FrozenModel):
     forcing_sources: dict[str, str] = Field(default_factory=dict)
     """Products that each forcing variable comes from."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
-    """The settings that change values."""
+    """The settings that affect values."""
     inputs: tuple[InputGranule, ...]
-    """The granules behind the map."""
+    """The granules that the map depends on."""
 
     @property
     def simulated(self) -> bool:
-        """Whether a granule came from a catalogue on this machine: no real one is served there."""
+        """Whether a granule came from a catalogue on this machine, which has only simulations."""
         return any(entry.source in LOOPBACK for entry in self.inputs)
 
 
@@ -83,7 +83,7 @@ class DailyMap:
     """Its epistemic part, m3 m-3, shape (n_cell,)."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not be published."""
+        """Refuse a map that could not be published."""
         for layer in LAYERS:
             values = self.values(layer)
             if values is None:
@@ -92,7 +92,7 @@ class DailyMap:
             if (values.shape, values.dtype) != expected:
                 raise MsmError(
                     f"{layer.field} of {self.day} has shape {values.shape} and type "
-                    f"{values.dtype}: give {expected[1]} of shape {expected[0]}, one value for "
+                    f"{values.dtype}: provide {expected[1]} of shape {expected[0]}, one value for "
                     f"each cell of {self.domain.name}."
                 )
             low, high = layer.valid_range
@@ -100,7 +100,7 @@ class DailyMap:
             if outside:
                 raise MsmError(
                     f"{layer.field} of {self.day} lies outside {low} to {high} {layer.units} at "
-                    f"{outside} cells: look at the inputs and the checkpoint of that day."
+                    f"{outside} cells: check the inputs and the checkpoint of that day."
                 )
 
     def values(self, layer: Layer) -> NDArray[Any] | None:

@@ -10,7 +10,7 @@ from msm.archive.quality import ALL_BITS, FLAG_ATTRIBUTES
 
 
 class Layer(NamedTuple):
-    """What the file says about one variable on the map."""
+    """One variable on the map."""
 
     name: str
     """Name of the variable in the file."""
@@ -19,7 +19,7 @@ class Layer(NamedTuple):
     dtype: str
     """Type in memory and in the file."""
     fill: float
-    """Value in the file where there is none."""
+    """Value in the file where a cell has no value."""
     valid_range: tuple[float, float]
     """Smallest and largest value that may be published."""
     units: str
@@ -33,8 +33,8 @@ class Layer(NamedTuple):
     """Further attributes."""
 
 
-# -9999, as in NASA's own SMAP files, and not NaN: NCO and CDO compare the fill by equality, which
-# NaN never meets, while xarray, GDAL/QGIS and MATLAB turn either into a missing value.
+# -9999, as in NASA's SMAP files, instead of NaN: NCO and CDO compare with the fill value for
+# equality, which NaN never satisfies. xarray, GDAL/QGIS and MATLAB mask either.
 FLOAT_FILL = -9999.0
 
 LAYERS = (
@@ -48,7 +48,7 @@ LAYERS = (
         standard_name="volume_fraction_of_condensed_water_in_soil",
         long_name="Daily mean volumetric soil moisture, 0-5 cm",
         content_type="modelResult",
-        comment="Read together with quality_flag; 0 there means use without a second thought.",
+        comment="Use together with quality_flag: 0 means no quality issue identified.",
         extra={
             "cell_methods": "time: mean area: mean where land depth: mean",
             "ancillary_variables": (
@@ -68,11 +68,11 @@ LAYERS = (
         long_name="Total standard uncertainty of soil_moisture",
         content_type="qualityInformation",
         comment=(
-            "One standard deviation of the error of soil_moisture; where the aleatoric and the "
+            "Standard deviation of the error of soil_moisture; where the aleatoric and the "
             "epistemic part are given, the root of the sum of their squares."
         ),
     ),
-    # CF's standard_error is the whole uncertainty, systematic and statistical (Appendix C), so its
+    # CF's standard_error is the total uncertainty, systematic and statistical (Appendix C), so its
     # two parts have no standard name.
     Layer(
         name="soil_moisture_aleatoric_uncertainty",
@@ -85,8 +85,8 @@ LAYERS = (
         long_name="Aleatoric part of the standard uncertainty of soil_moisture",
         content_type="qualityInformation",
         comment=(
-            "One standard deviation of the error that the networks expect of themselves: what the "
-            "inputs do not tell about a cell and a day, however much is learned."
+            "Predicted (aleatoric) standard deviation of the error: the uncertainty that remains "
+            "for the inputs of a cell and a day, however much training data there is."
         ),
     ),
     Layer(
@@ -100,8 +100,8 @@ LAYERS = (
         long_name="Epistemic part of the standard uncertainty of soil_moisture",
         content_type="qualityInformation",
         comment=(
-            "One standard deviation between the networks of the ensemble: what they have not "
-            "learned, largest where the inputs are unlike those of the training."
+            "Standard deviation between the members of the ensemble: the uncertainty of the "
+            "trained networks, largest where the inputs are unlike those of the training."
         ),
     ),
     Layer(
@@ -112,9 +112,9 @@ LAYERS = (
         valid_range=(0, ALL_BITS),
         units="1",
         standard_name="quality_flag",
-        long_name="Quality of soil_moisture, a sum of flag_masks",
+        long_name="Quality flags of soil_moisture, sum of flag_masks",
         content_type="qualityInformation",
-        comment="Values are kept and flagged, not removed; 0 means use without a second thought.",
+        comment="Values are kept and flagged, not removed; 0 means no quality issue identified.",
         extra=FLAG_ATTRIBUTES,
     ),
 )

@@ -17,10 +17,10 @@ _STEM = re.compile(rf"^{PRODUCT}-(?P<label>[\w.]+)-(?P<day>\d{{8}})-v(?P<version
 
 
 def domain_label(domain_name: str) -> str:
-    """Return a domain's name as it stands in file and folder names.
+    """Return the form of a domain's name in file and folder names.
 
-    `conus` stays; `box:25,53,-125,-67` becomes `box_25N_53N_125W_67W`, which no shell, URL or file
-    system minds.
+    `conus` stays; `box:25,53,-125,-67` becomes `box_25N_53N_125W_67W`, which is valid in
+    shells, URLs and file systems.
     """
     kind, _, numbers = domain_name.partition(":")
     if not numbers:
@@ -36,7 +36,7 @@ def file_stem(domain_name: str, day: date, version: str = PRODUCT_VERSION) -> st
 
 
 def day_of(stem: str) -> date | None:
-    """Return the day that a file stem names, or None where it is not one of the product's."""
+    """Return the day that a file stem names, or None for other names."""
     match = _STEM.match(stem)
     return datetime.strptime(match["day"], "%Y%m%d").replace(tzinfo=UTC).date() if match else None
 
@@ -52,5 +52,5 @@ def month_folder(archive: Path, domain_name: str, day: date) -> Path:
 
 
 def map_path(archive: Path, domain_name: str, day: date) -> Path:
-    """Return the path of a day's NetCDF file; `.json` and `.png` stand beside it."""
+    """Return the path of a day's NetCDF file; `.json` and `.png` are next to it."""
     return month_folder(archive, domain_name, day) / f"{file_stem(domain_name, day)}.nc"

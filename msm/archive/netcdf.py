@@ -29,10 +29,10 @@ CHUNK = 156
 """Cells per side of a chunk: CONUS is 2 x 4 of them, and a point reads about 30 kB."""
 
 DEFLATE = 2
-"""Deflate level: 4 takes half as long again and saves 2 %, 9 five times as long and saves 4 %."""
+"""Deflate level: level 4 takes 1.5 times as long and saves 2 %, level 9 five times and 4 %."""
 
 SIGNIFICANT_DIGIT = 4
-"""Decimals of floating-point layers: kept to 2**-14 = 6.1e-5, below what inference can promise."""
+"""Decimals of floating-point layers: kept to 2**-14 = 6.1e-5, below the tolerance of inference."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Header:
-    """What a published file says about itself, without its maps."""
+    """The metadata of a published file."""
 
     stem: str
     """File name without suffix."""
@@ -69,16 +69,16 @@ class Header:
 
 
 def write(path: Path, daily_map: DailyMap, revision: Revision | None = None) -> None:
-    """Write a day's map to a new file, in place: `msm.archive.store` gives it a temporary name.
+    """Write a day's map to a new file, in place: `msm.archive.store` chooses a temporary name.
 
     Parameters
     ----------
     path
-        File to make; one that exists is overwritten.
+        File to write; an existing one is overwritten.
     daily_map
         The map and its lineage.
     revision
-        Which publication of the day this is; the first where left out.
+        Which publication of the day this is; the first by default.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def write(path: Path, daily_map: DailyMap, revision: Revision | None = None) -> 
 
 
 def read_header(path: Path) -> Header:
-    """Read what a published file says about itself.
+    """Read the metadata of a published file.
 
     Raises
     ------
@@ -149,8 +149,8 @@ def _header(
 
 @lru_cache(maxsize=2)
 def _empty_file(domain: Domain, names: tuple[str, ...]) -> bytes:
-    """Make a domain's file with the given layers, but without what changes from day to day."""
-    # A dataset in memory would forget the order of its variables.
+    """Build a domain's file with the named layers, without the values of a day."""
+    # A dataset in memory does not keep the order of its variables.
     with TemporaryDirectory() as folder:
         path = Path(folder) / "empty.nc"
         with netCDF4.Dataset(path, "w", format="NETCDF4") as dataset:
@@ -224,7 +224,7 @@ def _write_coordinates(dataset: netCDF4.Dataset, domain: Domain) -> None:
         sum(DEPTH) / 2,
         (),
         standard_name="depth",
-        long_name="middle of the soil layer, below the surface",
+        long_name="depth of the middle of the soil layer",
         units="m",
         positive="down",
         axis="Z",
@@ -264,7 +264,7 @@ def _variable(
     dimensions: tuple[str, ...],
     **attributes: str,
 ) -> None:
-    """Write one coordinate, in double precision unless it comes in single."""
+    """Write one coordinate, in double precision unless its values are single."""
     values = np.asarray(values)
     dtype = "f4" if values.dtype == np.float32 else "f8"
     storage: dict[str, Any] = {}
@@ -305,7 +305,7 @@ def _create_layer(dataset: netCDF4.Dataset, layer: Layer, names: tuple[str, ...]
 
 
 def _extra(layer: Layer, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return a layer's own attributes, naming as ancillary only layers that are there."""
+    """Return the further attributes of a layer, with only existing layers as ancillary."""
     extra = dict(layer.extra)
     if ancillary := extra.get("ancillary_variables"):
         extra["ancillary_variables"] = " ".join(n for n in ancillary.split() if n in names)
@@ -313,7 +313,7 @@ def _extra(layer: Layer, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _values(daily_map: DailyMap, layer: Layer) -> NDArray[Any]:
-    """Lay a layer's values out on the window, with its fill where there is none."""
+    """Return a layer's values on the window, with its fill value elsewhere."""
     values = np.asarray(daily_map.values(layer))
     fill = values.dtype.type(layer.fill)
     return daily_map.domain.to_map(np.where(np.isnan(values), fill, values), fill)

@@ -1,4 +1,4 @@
-"""The quality flag: what a user should know before using a cell's value."""
+"""The quality flag of each cell."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 FREEZING_POINT = 273.15
 """Daily mean air temperature below which a cell is flagged as freezing, K."""
 DENSE_VEGETATION = 5.0
-"""Vegetation water content above which the satellite sees little of the soil, kg m-2.
+"""Vegetation water content above which the retrieval is hardly sensitive to the soil, kg m-2.
 
-SMAP's own limit for retrievals of recommended quality.
+SMAP's limit for retrievals of recommended quality.
 """
 MOSTLY_LAND = 0.9
-"""Land fraction below which water in the cell is flagged."""
+"""Land fraction below which a cell is flagged for water."""
 SPIN_UP_DAYS = 365
-"""Age of the network's state, in days, below which its memory is still filling."""
+"""Age of the network's state, in days, below which it is still spinning up."""
 
 
 class Quality(IntFlag):
@@ -34,9 +34,9 @@ class Quality(IntFlag):
     FORCING_FILLED = 16
     """Part of the day's forcing was filled."""
     LOWER_TIER = 32
-    """A source that is not the best one was used."""
+    """A source other than the first choice was used."""
     OUTSIDE_TRAINING = 64
-    """An input lies outside the range that the checkpoint saw in training."""
+    """An input lies outside the range of the training data."""
 
 
 ALL_BITS = int(sum(Quality))
@@ -61,7 +61,7 @@ def quality_flag(
     lower_tier: CellFlag = False,
     outside_training: CellFlag = False,
 ) -> NDArray[np.uint8]:
-    """Combine what is known of each cell into its quality flag.
+    """Combine the conditions of each cell into its quality flag.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ def quality_flag(
     air_temperature
         Daily mean, K, shape (n_cell,).
     vegetation_water_content
-        kg m-2, shape (n_cell,); None where no source gives it, and then the bit is never set.
+        kg m-2, shape (n_cell,); None where no source provides it; then the bit is not set.
     state_age
         Days since the cold start of the state that the day started from.
     forcing_filled, lower_tier, outside_training
-        Conditions found by those who made the inputs.
+        Conditions found when the inputs were prepared.
 
     Returns
     -------

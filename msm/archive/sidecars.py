@@ -2,7 +2,7 @@
 
 Each is a pure function of the published files. A publication touches only what it changes: it
 builds the items of its own days, adds their lines to `SHA256SUMS`, and lists the names in its own
-month. Whatever is missing or damaged is built again from the items. The caller holds the lock of
+month. A missing or damaged file is built again from the items. The caller holds the lock of
 the domain.
 """
 
@@ -75,7 +75,7 @@ def read_published(item: Path) -> PublishedDay:
         If the item is not one of msm's.
     """
     try:
-        return _published(item, json.loads(item.read_text()))
+        return _published(item, json.loads(_bytes(item)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MsmError(
             f"{item} is not a STAC item of msm ({error!r}): remove it and publish its day again."
@@ -274,13 +274,18 @@ def _point_to_latest(domain: Path, published: Iterable[PublishedDay]) -> None:
     )
 
 
+@read_once
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 def _put_json(path: Path, document: dict[str, Any]) -> None:
     _put(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _put(path: Path, content: bytes) -> None:
     """Replace a small file atomically, unless it already has this content."""
-    if path.is_file() and path.read_bytes() == content:
+    if path.is_file() and _bytes(path) == content:
         return
     with replacing(path) as new:
         new.write_bytes(content)

@@ -1,7 +1,7 @@
-"""The catalogue: a STAC item beside each file, one catalogue a month, one collection a domain.
+"""STAC documents: an item for each file, a catalogue for each month, a collection for each domain.
 
-Every document is a pure function of the files below it, with relative links, so that an archive may
-be copied, moved or served from anywhere, and a document that a crash left out can be made again.
+Every document is a pure function of the files below it and has relative links. So an archive may be
+copied, moved or served from anywhere, and a missing document can be built again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 
 from msm.archive.assessment import SUFFIX, Assessment
-from msm.archive.attributes import LICENSE, REFERENCE, WHERE_IT_HOLDS
+from msm.archive.attributes import LICENSE, REFERENCE, VALIDITY
 from msm.archive.layers import LAYERS
 from msm.archive.naming import PRODUCT, PRODUCT_VERSION, day_of, domain_label
 from msm.archive.netcdf import Header
@@ -29,7 +29,7 @@ Document = dict[str, Any]
 
 
 def multihash(sha256: str) -> str:
-    """Return a SHA-256 as the file extension wants it: multihash sha2-256, 32 bytes."""
+    """Return a SHA-256 in the form of the file extension: multihash sha2-256, 32 bytes."""
     return f"1220{sha256}"
 
 
@@ -44,11 +44,11 @@ def item(
     Parameters
     ----------
     header
-        What the file says about itself.
+        Its header.
     data, picture
         SHA-256 and size in bytes of the NetCDF file and of the quick look.
     assessment
-        How good the map looks, where that is known.
+        The quality of the map, where it is assessed.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def item(
 
 
 def month(domain_name: str, year: str, month_number: str, stems: list[str]) -> Document:
-    """Return the catalogue of one month, which links to the items of the given file stems."""
+    """Return the catalogue of one month, which links to the items with these file stems."""
     label = domain_label(domain_name)
     catalog = pystac.Catalog(
         id=f"{PRODUCT}-{label}-{year}-{month_number}",
@@ -130,8 +130,8 @@ def collection(
 ) -> Document:
     """Return the collection of a domain.
 
-    It says nothing of single days, its temporal extent is open to the right, and so it changes only
-    when a month begins or an earlier first day appears.
+    It changes only when a month or an earlier first day is added: it does not list days, and its
+    temporal extent has no end.
 
     Parameters
     ----------
@@ -142,15 +142,15 @@ def collection(
     first
         Start of the first day, UTC.
     months
-        The months that there are, as `YYYY/MM`.
+        The published months, as `YYYY/MM`.
     """
     document = pystac.Collection(
         id=collection_id(domain_name),
         title=f"Daily surface soil moisture, EASE-2 9 km, {domain_name}",
         description=(
-            "Volumetric soil moisture of the top 5 cm (m3 m-3), the mean of each UTC day, from an "
-            "LSTM network that learned from satellite and in-situ measurements at once. "
-            f"{WHERE_IT_HOLDS}\n\nMethod: {REFERENCE}"
+            "Volumetric soil moisture of the top 5 cm (m3 m-3), mean of each UTC day, from an "
+            "LSTM network trained jointly on satellite retrievals and in-situ measurements. "
+            f"{VALIDITY}\n\nMethod: {REFERENCE}"
         ),
         license=LICENSE,
         keywords=["soil moisture", "hydrology", "EASE-2", "LSTM", "NLDAS", "SMAP"],
@@ -184,7 +184,7 @@ def root(labels: list[str]) -> Document:
 
 
 def _cube(bbox: tuple[float, float, float, float], first: datetime) -> Document:
-    """Describe the stack of all days as the datacube extension does."""
+    """Describe the stack of all days with the datacube extension."""
     west, south, east, north = bbox
     xs, ys = project([south, north], [west, east])
     dimensions: Document = {
@@ -232,7 +232,7 @@ def _link(owner: pystac.Catalog, relation: str, href: str, title: str | None = N
 
 
 def _plain(document: pystac.STACObject) -> Document:
-    """Return the JSON form with the links as they were given, and no link of pystac's own."""
+    """Return the JSON form with the links unchanged, without those that pystac adds."""
     plain = document.to_dict(include_self_link=False, transform_hrefs=False)
     plain["links"] = [link for link in plain["links"] if isinstance(link["href"], str)]
     return plain

@@ -1,4 +1,4 @@
-"""Checks of a published file: used before it appears, and by anyone afterwards."""
+"""Checks of a published file, before and after publication."""
 
 from __future__ import annotations
 
@@ -154,9 +154,9 @@ def _layers(dataset: netCDF4.Dataset, header: Header) -> list[str]:
         if layer.name in dataset.variables:
             problems += _layer(dataset[layer.name], layer, header, land)
     if np.any(flag[land] & np.uint8(~ALL_BITS & 0xFF)):
-        problems.append("quality_flag has bits that mean nothing.")
+        problems.append("quality_flag has bits without a meaning.")
     domain = load_domain(header.domain)
-    # A file of an older mask stays good: its cells are then known from its flags alone.
+    # A file of an older mask stays valid: then only its flags show its cells.
     if domain.mask_sha256 == header.mask_sha256 and not np.array_equal(
         land, domain.to_map(np.ones(domain.n_cell, np.bool_), fill=False)
     ):

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from msm.archive import store
-from msm.archive.assessment import Assessment, Beside, beside, read_assessment
+from msm.archive.assessment import Assessment, Comparison, compare_maps, read_assessment
 from msm.archive.daily_map import DailyMap
 from msm.archive.naming import map_path
 from msm.archive.quality import Quality
@@ -136,7 +136,7 @@ def compare(run: Run, known: Assessment, granule: GranuleFile | None) -> Assessm
         return known
     before = _published(run, day - ONE_DAY)
     found: dict[str, object] = {
-        "yesterday": None if before is None else beside(values, before),
+        "yesterday": None if before is None else compare_maps(values, before),
         "other_years": _other_years(run, day, values),
     }
     if granule is not None:
@@ -148,13 +148,13 @@ def _with_satellite(run: Run, file: GranuleFile, values: Float32) -> dict[str, o
     """Compare a map with the retrievals of recommended quality of the 6 am half-orbits."""
     retrieved = _recommended(run, file)
     water = stored_statics(run).fields[VEGETATION]
-    by_vegetation: dict[str, Beside] = {}
+    by_vegetation: dict[str, Comparison] = {}
     for name, (low, high) in VEGETATION_CLASSES.items():
         inside = (water >= low) & (water < high)
-        if part := beside(values[inside], retrieved[inside]):
+        if part := compare_maps(values[inside], retrieved[inside]):
             by_vegetation[name] = part
     return {
-        "satellite": beside(values, retrieved),
+        "satellite": compare_maps(values, retrieved),
         "satellite_granule": file.granule.name,
         "by_vegetation": by_vegetation,
     }
@@ -169,14 +169,14 @@ def _recommended(run: Run, file: GranuleFile) -> Float32:
     return np.where(taken, retrieved, np.float32(np.nan))
 
 
-def _other_years(run: Run, day: date, values: Float32) -> Beside | None:
+def _other_years(run: Run, day: date, values: Float32) -> Comparison | None:
     """Compare a day with the mean of the same date in the other years that are published."""
     published = store.published_days(run.settings.archive, run.domain.name)
     same = [other for other in published if (other.month, other.day) == (day.month, day.day)]
     others = [
         found for other in same if other != day if (found := _published(run, other)) is not None
     ]
-    return beside(values, np.mean(others, axis=0)) if others else None
+    return compare_maps(values, np.mean(others, axis=0)) if others else None
 
 
 def _map(run: Run, day: date) -> Path | None:

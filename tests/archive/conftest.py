@@ -1,4 +1,6 @@
-"""A small domain with coast and lakes, and maps on it that look like soil moisture."""
+"""A small domain with coast and lakes, and plausible maps and assessments on it."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
@@ -6,10 +8,12 @@ from datetime import date
 import numpy as np
 import pytest
 
+from msm.archive.assessment import Assessment
 from msm.archive.daily_map import DailyMap, Lineage
 from msm.archive.quality import quality_flag
 from msm.grid.domain import Domain, load_domain
 from msm.lineage import InputGranule
+from msm.settings import Limits
 
 BOX = "box:41,47,-90,-84"
 """Lake Michigan and its shores: land, coast, and water inside."""
@@ -43,10 +47,22 @@ def make_lineage(**changes: object) -> Lineage:
         "cold_start": date(2015, 4, 1),
         "spin_up_days": 366,
         "state_before": f"{3:064x}",
-        "settings": {"forcing": "NLDAS_FORA0125_H", "gap_days": 3},
+        "settings": {"device": "cpu", "max_gap_hours": {"precipitation": 3}, "scale": 0.1},
         "inputs": inputs,
     }
     return Lineage(**{**fields, **changes})
+
+
+def make_assessment(day: date, **changes: object) -> Assessment:
+    """Return an assessment within the default limits, with some fields changed, judged by them."""
+    fields = {
+        "valid_fraction": 0.99,
+        "unflagged": 0.8,
+        "outside_training": 0.0,
+        "mean": 0.25,
+        "forcing": {},
+    }
+    return Assessment(day=day, **fields | changes).judged(Limits())
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +74,7 @@ def domain() -> Domain:
 def make_map(domain: Domain) -> MapMaker:
     """``make_map(day, seed, on=..., uncertainty=..., **lineage)``: a smooth map of a day.
 
-    Its uncertainty is in two parts, as that of an ensemble, or ``"whole"``, or not there (None).
+    Its uncertainty has two parts, as that of an ensemble, or only a ``"total"``, or None.
     """
 
     def make(

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 from datetime import date
 from pathlib import Path
@@ -7,34 +9,21 @@ import pytest
 
 from msm.archive import store
 from msm.archive.assessment import (
-    Assessment,
-    Beside,
+    Comparison,
     Verdict,
     assessment_path,
-    beside,
+    compare_maps,
     read_assessment,
 )
 from msm.archive.naming import domain_folder
 from msm.errors import MsmError
-from msm.settings import Limits
-from tests.archive.conftest import BOX, MapMaker
+from tests.archive.conftest import BOX, MapMaker, make_assessment
 
 DAYS = [date(2016, 4, day) for day in (1, 2, 3)]
 
 
-def assessment(day: date = DAYS[0], **changes: object) -> Assessment:
-    fields = {
-        "valid_fraction": 0.99,
-        "unflagged": 0.8,
-        "outside_training": 0.0,
-        "mean": 0.25,
-        "forcing": {},
-    }
-    return Assessment(day=day, **fields | changes).judged(Limits())
-
-
-def other(bias: float = 0.0, ubrmse: float = 0.01, correlation: float | None = 0.9) -> Beside:
-    return Beside(cells=5000, bias=bias, ubrmse=ubrmse, correlation=correlation)
+def other(bias: float = 0.0, ubrmse: float = 0.01, correlation: float | None = 0.9) -> Comparison:
+    return Comparison(cells=5000, bias=bias, ubrmse=ubrmse, correlation=correlation)
 
 
 @pytest.mark.parametrize(
@@ -59,25 +48,25 @@ def other(bias: float = 0.0, ubrmse: float = 0.01, correlation: float | None = 0
     ],
 )
 def test_limits_flag_a_map_or_withhold_it(changes, verdict, exceeded):
-    judged = assessment(**changes)
+    judged = make_assessment(DAYS[0], **changes)
     assert (judged.verdict, judged.exceeded) == (verdict, exceeded)
 
 
-def test_few_cells_of_the_satellite_judge_nothing():
-    few = Beside(cells=10, bias=0.3, ubrmse=0.3, correlation=-1.0)
-    assert assessment(satellite=few).verdict == Verdict.good
+def test_a_comparison_over_few_cells_exceeds_no_limit():
+    few = Comparison(cells=10, bias=0.3, ubrmse=0.3, correlation=-1.0)
+    assert make_assessment(DAYS[0], satellite=few).verdict == Verdict.good
 
 
-def test_two_maps_beside_each_other():
+def test_two_maps_are_compared_where_both_have_a_value():
     one = np.array([0.1, 0.2, 0.4, np.nan], np.float32)
     two = np.array([0.0, 0.2, 0.1, 0.3], np.float32)
-    found = beside(one, two)
+    found = compare_maps(one, two)
     assert found.cells == 3
     assert found.bias == pytest.approx((0.1 + 0.0 + 0.3) / 3)
     assert found.ubrmse == pytest.approx(np.std([0.1, 0.0, 0.3]), rel=1e-6)
     assert found.correlation == pytest.approx(np.corrcoef(one[:3], two[:3])[0, 1])
-    assert beside(one, np.full(4, 0.2, np.float32)).correlation is None
-    assert beside(one, np.array([0.1, np.nan, np.nan, np.nan], np.float32)) is None
+    assert compare_maps(one, np.full(4, 0.2, np.float32)).correlation is None
+    assert compare_maps(one, np.array([0.1, np.nan, np.nan, np.nan], np.float32)) is None
 
 
 def test_a_withheld_map_is_published_and_does_not_become_the_latest(
@@ -86,23 +75,27 @@ def test_a_withheld_map_is_published_and_does_not_become_the_latest(
     def latest() -> str:
         return json.loads((domain_folder(tmp_path, BOX) / "latest.json").read_text())["day"]
 
-    store.publish(tmp_path, make_map(DAYS[0], 1), assessment(DAYS[0], valid_fraction=0.1))
-    # The only map there is.
+    store.publish(tmp_path, make_map(DAYS[0], 1), make_assessment(DAYS[0], valid_fraction=0.1))
+    # It is the only map.
     assert latest() == "2016-04-01"
-    store.publish(tmp_path, make_map(DAYS[1], 2), assessment(DAYS[1]))
-    record = store.publish(tmp_path, make_map(DAYS[2], 3), assessment(DAYS[2], valid_fraction=0.1))
+    store.publish(tmp_path, make_map(DAYS[1], 2), make_assessment(DAYS[1]))
+    record = store.publish(
+        tmp_path, make_map(DAYS[2], 3), make_assessment(DAYS[2], valid_fraction=0.1)
+    )
     assert record.path.is_file()
     assert record.verdict == "withheld"
     assert latest() == "2016-04-02"
-    (better,) = store.assess(tmp_path, BOX, [assessment(DAYS[2])])
+    (better,) = store.assess(tmp_path, BOX, [make_assessment(DAYS[2])])
     assert better.verdict == "good"
     assert better.sha256 == record.sha256
     assert latest() == "2016-04-03"
 
 
-def test_the_item_says_how_good_its_map_looks(make_map: MapMaker, tmp_path: Path):
+def test_the_item_states_the_assessment_of_its_map(make_map: MapMaker, tmp_path: Path):
     record = store.publish(
-        tmp_path, make_map(DAYS[0], 1), assessment(satellite=other(0.02), unflagged=0.75)
+        tmp_path,
+        make_map(DAYS[0], 1),
+        make_assessment(DAYS[0], satellite=other(0.02), unflagged=0.75),
     )
     item = json.loads(record.item.read_text())
     quality = item["properties"]["msm:quality"]
@@ -110,17 +103,19 @@ def test_the_item_says_how_good_its_map_looks(make_map: MapMaker, tmp_path: Path
     assert quality["unflagged"] == 0.75
     assert quality["satellite"]["bias"] == 0.02
     assert item["assets"]["quality"]["href"] == f"./{assessment_path(record.path).name}"
-    # What was said of the file before says nothing of the one that takes its place.
+    # The assessment of the replaced file does not describe the new one.
     again = store.publish(tmp_path, make_map(DAYS[0], 9))
     assert again.verdict is None
     assert "quality" not in json.loads(again.item.read_text())["assets"]
 
 
-def test_a_damaged_assessment_and_a_day_that_is_not_there(make_map: MapMaker, tmp_path: Path):
+def test_a_damaged_assessment_and_an_unpublished_day_are_refused(
+    make_map: MapMaker, tmp_path: Path
+):
     record = store.publish(tmp_path, make_map(DAYS[0], 1))
     assert read_assessment(record.path) is None
     assessment_path(record.path).write_text("{")
     with pytest.raises(MsmError, match="is damaged: remove it"):
         read_assessment(record.path)
     with pytest.raises(MsmError, match="2016-04-03 is not published"):
-        store.assess(tmp_path, BOX, [assessment(DAYS[2])])
+        store.assess(tmp_path, BOX, [make_assessment(DAYS[2])])

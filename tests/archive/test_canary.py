@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from msm.archive.canary import CanaryError, look
+from msm.archive.canary import CanaryError, fetch_newest_map
 from msm.archive.naming import domain_folder, map_path
 from msm.archive.store import publish
 from tests.archive.conftest import BOX, MapMaker
@@ -19,8 +19,8 @@ NOW = datetime(2016, 4, 6, tzinfo=UTC)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *told: object) -> None:
-        """Say nothing."""
+    def log_message(self, *message: object) -> None:
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def archive(published: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(archive: Path) -> Iterator[str]:
-    """Address under which the archive is served, by a server that gives no parts of files."""
+    """Address of a server of the archive that does not answer range requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(archive)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -49,7 +49,7 @@ def url(archive: Path) -> Iterator[str]:
 
 
 def test_the_newest_map_is_found_in_a_folder(archive: Path):
-    seen = look(str(archive), BOX, NOW)
+    seen = fetch_newest_map(str(archive), BOX, NOW)
     assert seen.day == date(2016, 4, 2)
     assert seen.status == "final"
     assert 0.3 < seen.valid_fraction < 1
@@ -57,20 +57,20 @@ def test_the_newest_map_is_found_in_a_folder(archive: Path):
 
 
 def test_the_newest_map_is_found_by_http(url: str):
-    seen = look(url, BOX, NOW)
+    seen = fetch_newest_map(url, BOX, NOW)
     assert seen.day == date(2016, 4, 2)
     assert seen.address.startswith(url)
     assert seen.ranges is False
 
 
-def test_a_damaged_file_is_told_by_its_checksum(archive: Path):
+def test_a_damaged_file_is_refused_by_its_checksum(archive: Path):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CanaryError, match=r"has another checksum than latest\.json states"):
-        look(str(archive), BOX, NOW)
+        fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_a_file_that_does_not_open(archive: Path):
+def test_a_file_that_does_not_open_is_refused(archive: Path):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.write_bytes(b"no map")
     latest = domain_folder(archive, BOX) / "latest.json"
@@ -78,29 +78,29 @@ def test_a_file_that_does_not_open(archive: Path):
     document["sha256"] = hashlib.sha256(b"no map").hexdigest()
     latest.write_text(json.dumps(document))
     with pytest.raises(CanaryError, match="does not open in xarray"):
-        look(str(archive), BOX, NOW)
+        fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_an_empty_catalogue_and_a_missing_file(archive: Path, url: str):
+def test_an_empty_catalogue_and_a_missing_file_are_refused(archive: Path, url: str):
     path = map_path(archive, BOX, date(2016, 4, 2))
     path.unlink()
     with pytest.raises(CanaryError, match=r"20160402.* cannot be read: 404"):
-        look(url, BOX, NOW)
+        fetch_newest_map(url, BOX, NOW)
     catalog = archive / "catalog.json"
     document = json.loads(catalog.read_text())
     document["links"] = [link for link in document["links"] if link["rel"] != "child"]
     catalog.write_text(json.dumps(document))
     with pytest.raises(CanaryError, match="lists no domain box"):
-        look(str(archive), BOX, NOW)
+        fetch_newest_map(str(archive), BOX, NOW)
 
 
-def test_a_schedule_that_has_stopped(archive: Path):
+def test_an_overdue_day_is_refused(archive: Path):
     freshness = domain_folder(archive, BOX) / "freshness.json"
-    told = {
+    stated = {
         "next_due": {"day": "2016-04-03", "at": "2016-04-08T00:00:00+00:00"},
         "last_run": "2016-04-07T14:30:00+00:00",
     }
-    freshness.write_text(json.dumps(told))
-    look(str(archive), BOX, datetime(2016, 4, 8, 23, tzinfo=UTC))
+    freshness.write_text(json.dumps(stated))
+    fetch_newest_map(str(archive), BOX, datetime(2016, 4, 8, 23, tzinfo=UTC))
     with pytest.raises(CanaryError, match=r"2016-04-03 was due at 2016-04-08.* is the schedule"):
-        look(str(archive), BOX, datetime(2016, 4, 9, 1, tzinfo=UTC))
+        fetch_newest_map(str(archive), BOX, datetime(2016, 4, 9, 1, tzinfo=UTC))

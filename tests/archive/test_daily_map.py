@@ -20,7 +20,7 @@ def test_a_map_of_another_shape_or_type_is_refused(make_map):
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, np.inf])
-def test_impossible_soil_moisture_is_refused(make_map, value):
+def test_soil_moisture_out_of_range_is_refused(make_map, value):
     values = make_map().soil_moisture.copy()
     values[7] = value
     with pytest.raises(MsmError, match=r"outside 0\.0 to 1\.0 m3 m-3 at 1 cells"):
@@ -28,7 +28,7 @@ def test_impossible_soil_moisture_is_refused(make_map, value):
 
 
 @pytest.mark.parametrize("part", ["uncertainty", "aleatoric", "epistemic"])
-def test_an_uncertainty_is_not_negative(make_map, part):
+def test_a_negative_uncertainty_is_refused(make_map, part):
     values = getattr(make_map(), part).copy()
     values[7] = -0.01
     with pytest.raises(MsmError, match=rf"{part} of 2016-04-01 lies outside 0\.0 to 1\.0 m3 m-3"):
@@ -42,7 +42,7 @@ def test_unknown_flag_bits_are_refused(make_map):
         replace(make_map(), quality_flag=flags)
 
 
-def test_lineage_refuses_what_it_does_not_know(make_map):
+def test_lineage_with_unknown_or_invalid_fields_is_refused(make_map):
     lineage = make_map().lineage
     with pytest.raises(ValidationError, match="weather"):
         Lineage(**{**lineage.model_dump(), "weather": "fine"})

@@ -53,7 +53,7 @@ def month(tmp_path_factory, make_map) -> list[Path]:
     return paths
 
 
-def test_values_come_back_on_cells(published, daily_map):
+def test_values_read_back_on_cells(published, daily_map):
     domain = daily_map.domain
     with netCDF4.Dataset(published) as dataset:
         values = np.ma.filled(dataset["soil_moisture"][0].astype(float), np.nan)
@@ -74,7 +74,7 @@ def test_values_come_back_on_cells(published, daily_map):
     assert np.isfinite(values).sum() == np.isfinite(daily_map.soil_moisture).sum()
 
 
-def test_the_header_comes_back(published, daily_map):
+def test_the_header_reads_back(published, daily_map):
     header = read_header(published)
     assert header.lineage == daily_map.lineage
     assert (header.domain, header.day) == (daily_map.domain.name, DAY)
@@ -92,7 +92,7 @@ def test_the_header_comes_back(published, daily_map):
     st.integers(0, ALL_BITS),
     st.dates(date(2015, 4, 1), date(2040, 1, 1)),
 )
-def test_any_values_flags_and_days_come_back(tmp_path_factory, make_map, some, flag, day):
+def test_any_values_flags_and_days_read_back(tmp_path_factory, make_map, some, flag, day):
     base = make_map(day)
     values = np.resize(np.array(some, np.float32), base.domain.n_cell)
     flags = np.full(base.domain.n_cell, flag, np.uint8)
@@ -117,13 +117,13 @@ def test_a_rerun_writes_the_same_data_bytes(tmp_path, daily_map, monkeypatch):
     for name in ("a.nc", "b.nc"):
         write(tmp_path / name, daily_map)
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
-    assert len(digests) == 1, "with the clock held still the whole file is the same"
+    assert len(digests) == 1, "with a stopped clock the complete file is the same"
 
 
 PARTS = ["soil_moisture_aleatoric_uncertainty", "soil_moisture_epistemic_uncertainty"]
 
 
-def test_the_uncertainty_comes_back_whole_and_in_parts(published, daily_map):
+def test_the_uncertainty_reads_back_as_total_and_parts(published, daily_map):
     with netCDF4.Dataset(published) as dataset:
         linked = dataset["soil_moisture"].ancillary_variables.split()
         assert linked == ["soil_moisture_uncertainty", *PARTS, "quality_flag"]
@@ -133,7 +133,7 @@ def test_the_uncertainty_comes_back_whole_and_in_parts(published, daily_map):
         digit = 0.5 * 10.0 ** -dataset[linked[0]].least_significant_digit
         for name in linked[:3]:
             assert (dataset[name].units, dataset[name].dtype) == ("m3 m-3", "f4")
-        # CF's standard error is the whole of it.
+        # CF's standard error is the total.
         assert dataset[linked[0]].standard_name.endswith(" standard_error")
         assert not any("standard_name" in dataset[name].ncattrs() for name in PARTS)
     np.testing.assert_allclose(parts[0], daily_map.aleatoric, rtol=0, atol=digit)
@@ -143,7 +143,7 @@ def test_the_uncertainty_comes_back_whole_and_in_parts(published, daily_map):
 
 @pytest.mark.parametrize(
     ("uncertainty", "linked"),
-    [("whole", "soil_moisture_uncertainty quality_flag"), (None, "quality_flag")],
+    [("total", "soil_moisture_uncertainty quality_flag"), (None, "quality_flag")],
 )
 def test_uncertainty_or_its_parts_may_be_left_out(tmp_path, make_map, uncertainty, linked):
     write(tmp_path / "map.nc", make_map(DAY, uncertainty=uncertainty))
@@ -196,15 +196,15 @@ SCALAR_BOUNDS_FAULT = {
     "Boundary variable depth_bnds specified by depth should have at least two dimensions to "
     "enclose the base case of a one dimensionsal variable"
 }
-"""It asks two dimensions of the bounds of a scalar, for which CF (7.1) has exactly one."""
+"""It requires two dimensions for the bounds of a scalar, for which CF (7.1) has exactly one."""
 
 
 NO_STANDARD_NAME = {f'variable "{name}" missing the following attributes:' for name in PARTS}
 """ACDD recommends a standard name for each variable; CF has none for a part of an uncertainty."""
 
 
-@pytest.mark.parametrize("uncertainty", ["whole", "split"])
-def test_the_ioos_checker_finds_nothing(make_map, tmp_path, uncertainty):
+@pytest.mark.parametrize("uncertainty", ["total", "split"])
+def test_the_ioos_checker_finds_no_fault(make_map, tmp_path, uncertainty):
     write(tmp_path / "map.nc", make_map(DAY, uncertainty=uncertainty), Revision(2, f"{9:064x}"))
     report = checker_report(tmp_path / "map.nc", tmp_path)
     assert {"cf:1.11", "acdd:1.3"} <= set(report)
@@ -322,7 +322,16 @@ def assert_stacked(month: list[Path], stacked: Path) -> None:
                     np.testing.assert_array_equal(stack[name][n], day[name][0])
 
 
-def test_a_file_that_is_not_ours_is_refused_with_a_sentence(tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"device": "cuda", "accepted": [1.5, None, {"a": True}]}])
+def test_settings_are_an_attribute_in_json_unless_there_are_none(tmp_path, make_map, settings):
+    write(tmp_path / "map.nc", make_map(DAY, settings=settings))
+    with netCDF4.Dataset(tmp_path / "map.nc") as dataset:
+        assert ("settings" in dataset.ncattrs()) == bool(settings)
+        assert json.loads(getattr(dataset, "settings", "{}")) == settings
+    assert read_header(tmp_path / "map.nc").lineage.settings == settings
+
+
+def test_a_file_of_another_origin_is_refused(tmp_path):
     (tmp_path / "page.nc").write_text("<html>")
     with pytest.raises(MsmError, match=r"page\.nc is not a readable map of msm"):
         read_header(tmp_path / "page.nc")
@@ -333,7 +342,7 @@ def test_a_file_that_is_not_ours_is_refused_with_a_sentence(tmp_path):
 
 
 def test_a_long_list_of_inputs_fits(tmp_path, make_map):
-    """HDF5 keeps small attributes in 64 kB; a day made from many granules has more."""
+    """HDF5 keeps small attributes in 64 kB; a day of many granules needs more."""
     base = make_map(DAY)
     many = base.lineage.inputs * 20
     lineage = base.lineage.model_copy(update={"inputs": many})

@@ -37,7 +37,7 @@ def test_each_condition_sets_its_own_bit_on_its_side_of_the_threshold():
     assert flag(state_age=364).tolist() == [1]
     assert flag(3, air_temperature=cells(273.14, 273.15, 273.16)).tolist() == [2, 0, 0]
     assert flag(3, vegetation_water_content=cells(4.9, 5, 5.1)).tolist() == [0, 0, 4]
-    # The masks hold whole percents: 90 is enough.
+    # The masks hold integer percentages: 90 is enough.
     percent = cells(89, 90, 91) / np.float32(100)
     assert flag(3, land_fraction=percent).tolist() == [8, 0, 0]
     assert flag(2, forcing_filled=np.array([True, False])).tolist() == [16, 0]

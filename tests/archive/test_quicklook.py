@@ -22,7 +22,7 @@ def picture(tmp_path_factory, make_map):
     return folder / "map.png"
 
 
-def test_it_names_the_file_it_shows(picture, tmp_path):
+def test_a_picture_names_its_file(picture, tmp_path):
     assert quicklook.drawn_from(picture) == SHA256
     half = tmp_path / "half.png"
     half.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
@@ -30,12 +30,12 @@ def test_it_names_the_file_it_shows(picture, tmp_path):
     assert quicklook.drawn_from(tmp_path / "missing.png") is None
 
 
-def test_it_is_a_map(picture):
+def test_the_map_has_land_and_sea_in_their_places(picture):
     with Image.open(picture) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert 1200 < pixels.shape[1] < 1500
     assert 600 < pixels.shape[0] < 1000
-    # The corner of the map off Georgia is sea, the middle of it is none.
+    # The corner of the map off Georgia is sea, its middle is land.
     sea = np.array(ImageColor.getrgb(quicklook.WATER))
     top, left = quicklook.TOP, quicklook.LEFT
     bottom, right = pixels.shape[0] - quicklook.BOTTOM, pixels.shape[1] - quicklook.RIGHT
@@ -49,7 +49,7 @@ def test_the_colours_darken_steadily_from_dry_to_wet():
     assert np.all(np.diff(light) < 0)
 
 
-def test_it_draws_nothing_but_maps(tmp_path):
+def test_a_file_that_is_not_a_map_is_refused(tmp_path):
     (tmp_path / "page.nc").write_text("<html>")
     with pytest.raises(MsmError, match="not a readable map"):
         quicklook.draw(tmp_path / "page.nc", tmp_path / "page.png", SHA256)

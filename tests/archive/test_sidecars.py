@@ -11,7 +11,7 @@ from msm.archive.sidecars import PublishedDay, append_change, is_listed, read_pu
 from msm.errors import MsmError
 
 
-def record(archive: Path, day: date) -> PublishedDay:
+def published_day(archive: Path, day: date) -> PublishedDay:
     path = archive / f"{day:%Y}/{day:%m}/{day}.nc"
     return PublishedDay(
         day=day,
@@ -35,25 +35,25 @@ def record(archive: Path, day: date) -> PublishedDay:
 def test_a_change_is_a_line(tmp_path):
     changes, days = tmp_path / "changes.jsonl", [date(2016, 4, n) for n in range(1, 4)]
     for day in days:
-        append_change(changes, record(tmp_path, day))
+        append_change(changes, published_day(tmp_path, day))
     assert [json.loads(line)["day"] for line in changes.open()] == [str(day) for day in days]
-    assert is_listed(changes, record(tmp_path, days[0]).sha256)
-    assert not is_listed(changes, record(tmp_path, days[-1]).replaced_sha256)
+    assert is_listed(changes, published_day(tmp_path, days[0]).sha256)
+    assert not is_listed(changes, published_day(tmp_path, days[-1]).replaced_sha256)
 
 
 @pytest.mark.parametrize("lines", [0, 1, 300], ids=lambda n: f"{n} lines before")
-def test_part_of_a_line_is_no_change(tmp_path, lines):
-    """A run killed while it wrote leaves it; the next writes over it."""
-    changes, torn = tmp_path / "changes.jsonl", record(tmp_path, date(2016, 4, 1))
+def test_a_torn_line_is_written_again(tmp_path, lines):
+    """A run killed while it writes leaves part of a line; the next run overwrites it."""
+    changes, torn = tmp_path / "changes.jsonl", published_day(tmp_path, date(2016, 4, 1))
     for n in range(lines):
-        append_change(changes, record(tmp_path, date.fromordinal(n + 1)))
-    whole = changes.read_text() if lines else ""
+        append_change(changes, published_day(tmp_path, date.fromordinal(n + 1)))
+    complete = changes.read_text() if lines else ""
     append_change(changes, torn)
     changes.write_text(changes.read_text()[:-1])
     assert not is_listed(changes, torn.sha256)
     append_change(changes, torn)
     assert is_listed(changes, torn.sha256)
-    assert changes.read_text().startswith(whole)
+    assert changes.read_text().startswith(complete)
     assert len(changes.read_text().splitlines()) == lines + 1
 
 
@@ -69,7 +69,7 @@ def test_an_earlier_month_or_day_moves_the_start_of_the_collection(tmp_path, mak
     assert months[3] == ["./2016/04/catalog.json", "./2016/05/catalog.json"]
 
 
-def test_a_collection_of_an_older_version_is_made_anew(tmp_path, make_map):
+def test_a_collection_of_an_older_version_is_built_again(tmp_path, make_map):
     collection = store.publish(tmp_path, make_map()).path.parents[2] / "collection.json"
     current = collection.read_text()
     older = json.loads(current)
@@ -95,13 +95,13 @@ def opened_while(work) -> set[Path]:
         os.write(write_end, "\n".join(str(path) for path in paths).encode()[-60_000:])
         os._exit(0)
     os.close(write_end)
-    with os.fdopen(read_end) as told:
-        opened = {Path(line) for line in told.read().splitlines()}
+    with os.fdopen(read_end) as report:
+        opened = {Path(line) for line in report.read().splitlines()}
     assert os.waitpid(child, 0)[1] == 0
     return opened
 
 
-def test_a_publication_does_not_look_through_the_archive(tmp_path, make_map):
+def test_a_publication_opens_no_file_of_other_months(tmp_path, make_map):
     months = [(2015, 12), (2016, 1), (2016, 2), (2016, 3), (2016, 4)]
     days = [date(*month, 10) for month in months]
     folders = [store.publish(tmp_path, make_map(d, seed=d.month)).path.parent for d in days]
@@ -111,7 +111,7 @@ def test_a_publication_does_not_look_through_the_archive(tmp_path, make_map):
         assert not any(path == other or other in path.parents for path in opened), other
 
 
-def test_what_is_no_item_is_said(tmp_path):
+def test_a_document_that_is_not_an_item_is_refused(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(MsmError, match="is not a STAC item of msm"):
         read_published(tmp_path / "a.json")

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from msm.archive.assessment import Assessment, Beside
+from msm.archive.assessment import Assessment, Comparison
 from msm.cli.status import calendar, remarks, trend
 from msm.operations.day_states import DayState, State
 from msm.settings import Limits
@@ -61,7 +61,7 @@ def test_stale_days_come_with_their_remedy():
     stale = {FIRST: "its forcing has changed"}
     assert remarks([], stale, [FIRST + timedelta(1)]) == [
         "2026-02-27 is stale: its forcing has changed",
-        "1 days after it follow it: msm backfill 2026-02-27 2026-02-28 --replace changed",
+        "1 days after it depend on it: msm backfill 2026-02-27 2026-02-28 --replace changed",
     ]
 
 
@@ -73,8 +73,8 @@ def test_the_trend_has_a_line_for_each_map(capsys: pytest.CaptureFixture[str]):
         outside_training=0.0,
         mean=0.2514,
         forcing={},
-        yesterday=Beside(cells=9, bias=0.003, ubrmse=0.004, correlation=None),
-        satellite=Beside(cells=5000, bias=-0.021, ubrmse=0.05, correlation=0.71),
+        yesterday=Comparison(cells=9, bias=0.003, ubrmse=0.004, correlation=None),
+        satellite=Comparison(cells=5000, bias=-0.021, ubrmse=0.05, correlation=0.71),
     ).judged(Limits())
     poor = plain.model_copy(update={"outside_training": 0.5, "satellite": None}).judged(Limits())
     Console(width=120, color_system=None).print(trend([plain, poor]))

@@ -1,4 +1,4 @@
-"""What deploy/compose.yaml says, and a port to try it on."""
+"""The services of deploy/compose.yaml, and a free port."""
 
 import socket
 from typing import Any
@@ -14,11 +14,11 @@ Services = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def services() -> Services:
-    """Service name -> what compose.yaml says of it, without what only the environment knows."""
+    """Services of compose.yaml by name, without values that come from the environment."""
     services: Services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
     for service in services.values():
-        given = service.get("environment", {})
-        service["environment"] = {k: v for k, v in given.items() if "${" not in v}
+        stated = service.get("environment", {})
+        service["environment"] = {k: v for k, v in stated.items() if "${" not in v}
     return services
 
 

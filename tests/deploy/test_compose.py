@@ -1,4 +1,4 @@
-"""compose.yaml and prefect.yaml keep to their schemas, to each other and to the documentation."""
+"""compose.yaml and prefect.yaml agree with their schemas, each other and the documentation."""
 
 import re
 import subprocess
@@ -32,7 +32,7 @@ IMAGE = (ROOT / "Dockerfile").read_text()
 OF_MSM = {"server", "deploy", "worker"}
 
 
-def test_compose_keeps_to_the_specification() -> None:
+def test_compose_is_valid() -> None:
     command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
     checked = subprocess.run(
         [*command, ROOT / "deploy" / "compose.yaml"], capture_output=True, text=True
@@ -40,7 +40,7 @@ def test_compose_keeps_to_the_specification() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_what_the_environment_must_say_is_documented() -> None:
+def test_variables_of_the_environment_are_documented() -> None:
     found = dict(re.findall(r"\$\{(\w+)(:[?-])?", COMPOSE))
     required = {name for name, how in found.items() if how != ":-"}
     assert required == {"EARTHDATA_TOKEN", "POSTGRES_PASSWORD"}
@@ -52,29 +52,29 @@ def test_what_the_environment_must_say_is_documented() -> None:
     assert {name.lower() for name in settings} <= set(Settings.model_fields)
 
 
-def test_secrets_come_from_the_environment_and_stay_out_of_git_and_the_image() -> None:
+def test_secrets_come_from_the_environment_and_are_ignored_by_git_and_the_image() -> None:
     services = yaml.safe_load(COMPOSE)["services"]
     secret = re.compile("TOKEN|PASSWORD|SECRET|KEY|WEBHOOK")
-    given = {
+    secrets = {
         (name, variable): value
         for name, service in services.items()
         for variable, value in service.get("environment", {}).items()
         if secret.search(variable)
     }
-    # Who needs a secret has it, and nobody else.
-    assert given.keys() == {
+    # Each service has only the secrets that it needs.
+    assert secrets.keys() == {
         ("database", "POSTGRES_PASSWORD"),
         ("server", "PREFECT_SERVER_DATABASE_PASSWORD"),
         ("worker", "EARTHDATA_TOKEN"),
     }
-    assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in given.values())
+    assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secrets.values())
     for name in (".gitignore", ".dockerignore"):
         ignored = (ROOT / name).read_text().split()
         assert {".env", "**/.env"} & set(ignored), name
         assert {"/deploy/msm.env", "**/*.env"} & set(ignored), name
 
 
-def test_no_service_has_rights_that_it_does_not_need(services: Services) -> None:
+def test_services_run_without_privileges(services: Services) -> None:
     for name, service in services.items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -87,7 +87,7 @@ def test_no_service_has_rights_that_it_does_not_need(services: Services) -> None
             assert service["healthcheck"]["test"][0] == "CMD", name
 
 
-def test_only_the_archive_and_on_loopback_the_schedule_are_reached(services: Services) -> None:
+def test_only_the_archive_is_public_and_prefect_listens_on_loopback(services: Services) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published == {
         "archive": ["${ARCHIVE_PORT:-80}:8080"],
@@ -99,7 +99,7 @@ def test_only_the_archive_and_on_loopback_the_schedule_are_reached(services: Ser
     assert sorted(others) == ["archive", "deploy", "worker"]
 
 
-def test_what_is_written_lies_in_a_volume_and_nginx_cannot_write(services: Services) -> None:
+def test_written_files_are_in_volumes_and_nginx_cannot_write(services: Services) -> None:
     mounts = {
         name: [mount.split(":") for mount in service.get("volumes", [])]
         for name, service in services.items()
@@ -114,11 +114,11 @@ def test_what_is_written_lies_in_a_volume_and_nginx_cannot_write(services: Servi
     assert places[str(Path(of_worker["MSM_WORK"]).parent)] == "data"
     served = {path: source for source, path, _ in mounts["archive"]}
     assert served[services["archive"]["environment"]["ARCHIVE_ROOT"]] == "archive"
-    # A new volume takes the owner that its folder has in the image.
+    # A new volume inherits the owner of its folder in the image.
     assert re.search(r"install -d -o msm -g msm /data /data/archive$", IMAGE, re.MULTILINE)
 
 
-def test_the_image_is_the_projects_own_and_its_user_not_root(services: Services) -> None:
+def test_services_of_msm_use_its_image_and_user(services: Services) -> None:
     (user,) = re.findall(r"^USER (\w+)$", IMAGE, re.MULTILINE)
     assert user not in ("root", "0")
     for name in OF_MSM:
@@ -129,17 +129,17 @@ def test_the_image_is_the_projects_own_and_its_user_not_root(services: Services)
 
 
 @pytest.mark.parametrize("name", ["server", "worker"])
-def test_prefect_knows_the_commands(services: Services, name: str) -> None:
+def test_commands_are_valid_options_of_prefect(services: Services, name: str) -> None:
     assert services[name]["entrypoint"] == ["prefect"]
     command = services[name]["command"]
-    told = subprocess.run(
+    usage = subprocess.run(
         [BIN / "prefect", *command[:2], "--help"], capture_output=True, text=True, check=True
     ).stdout
     options = [word for word in command if word.startswith("--")]
-    assert [option for option in options if option not in told] == []
+    assert [option for option in options if option not in usage] == []
 
 
-def test_the_pool_is_the_same_everywhere(services: Services) -> None:
+def test_worker_and_deployments_use_the_same_pool(services: Services) -> None:
     (script,) = services["deploy"]["command"]
     command = services["worker"]["command"]
     pools = {command[command.index("--pool") + 1]}
@@ -149,8 +149,8 @@ def test_the_pool_is_the_same_everywhere(services: Services) -> None:
     assert re.findall(r"--prefect-file (\S+)", script) == ["deploy/prefect.yaml"]
 
 
-def test_the_deployments_are_as_prefect_reads_them() -> None:
-    """It passes over names that it does not know, as one that is misspelt."""
+def test_deployments_have_only_names_that_prefect_knows() -> None:
+    """Prefect ignores unknown names, for example misspelt ones."""
     PrefectYamlModel.model_validate(PREFECT)
     known(PREFECT, PrefectYamlModel)
     for deployment in PREFECT["deployments"]:
@@ -160,8 +160,8 @@ def test_the_deployments_are_as_prefect_reads_them() -> None:
         ConcurrencyLimitStrategy(deployment["concurrency_limit"]["collision_strategy"])
 
 
-def known(given: dict[str, Any], model: type[BaseModel]) -> None:
-    assert given.keys() - model.model_fields.keys() == set()
+def known(document: dict[str, Any], model: type[BaseModel]) -> None:
+    assert document.keys() - model.model_fields.keys() == set()
 
 
 def test_the_deployments_are_of_flows_that_take_their_parameters() -> None:

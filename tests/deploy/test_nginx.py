@@ -18,7 +18,7 @@ import pytest
 import requests
 import xarray as xr
 
-from msm.archive.canary import look
+from msm.archive.canary import fetch_newest_map
 from msm.archive.naming import domain_folder, map_path
 from msm.archive.store import Published, publish
 from msm.atomic_files import replacing
@@ -45,7 +45,7 @@ http {
 
 @dataclass(frozen=True)
 class Served:
-    """An archive in a folder and under an address."""
+    """An archive in a folder, served by nginx."""
 
     folder: Path
     newest: Published
@@ -56,12 +56,12 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: Path | str, **headers: str) -> requests.Response:
-        """Ask for a file of the folder, or for an address."""
+        """Request a file of the folder, or a path."""
         name = path.relative_to(self.folder).as_posix() if isinstance(path, Path) else path
         return requests.get(f"{self.url}/{name}", headers=headers, timeout=10)
 
     def ask(self, method: str, target: str) -> int:
-        """Status of a request whose target nobody tidies up."""
+        """Return the status of a request whose target no client normalises."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request(method, target)
         status = connection.getresponse().status
@@ -72,19 +72,23 @@ class Served:
 @pytest.fixture(scope="module")
 def served(make_map: MapMaker, services: Services, tool: Callable[[str], str]) -> Iterator[Served]:
     nginx, envsubst = tool("nginx"), tool("envsubst")
-    # Its workers have no rights, as those of the image: what is published is for all to read.
+    # Its workers have no privileges, as in the image: published files are readable by everyone.
     folder = Path(tempfile.mkdtemp(prefix="msm-nginx-"))
     folder.chmod(0o755)
     archive = folder / "archive"
     for day in (1, 2):
         newest = publish(archive, make_map(day=date(2016, 4, day), seed=day))
     port = free_port()
-    given = {"ARCHIVE_LISTEN": f"127.0.0.1:{port}", "ARCHIVE_ROOT": str(archive)}
-    assert given.keys() == services["archive"]["environment"].keys()
-    # As the image does: what has no value in the environment is nginx's own.
-    names = " ".join(f"${name}" for name in given)
+    variables = {"ARCHIVE_LISTEN": f"127.0.0.1:{port}", "ARCHIVE_ROOT": str(archive)}
+    assert variables.keys() == services["archive"]["environment"].keys()
+    # As in the image: only these variables are replaced, others belong to nginx.
+    names = " ".join(f"${name}" for name in variables)
     filled = subprocess.run(
-        [envsubst, names], input=TEMPLATE.read_bytes(), env=given, capture_output=True, check=True
+        [envsubst, names],
+        input=TEMPLATE.read_bytes(),
+        env=variables,
+        capture_output=True,
+        check=True,
     )
     (folder / "archive.conf").write_bytes(filled.stdout)
     (folder / "nginx.conf").write_text(AROUND)
@@ -106,7 +110,7 @@ def served(make_map: MapMaker, services: Services, tool: Callable[[str], str]) -
     shutil.rmtree(folder)
 
 
-def test_parts_of_a_map(served: Served) -> None:
+def test_ranges_of_a_map_are_served(served: Served) -> None:
     path = served.newest.path
     content = path.read_bytes()
     size = len(content)
@@ -121,12 +125,12 @@ def test_parts_of_a_map(served: Served) -> None:
         assert answer.content == content[start:end]
         assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
     assert served.get(path, Range=f"bytes={size}-").status_code == 416
-    whole = served.get(path)
-    assert (whole.status_code, whole.content) == (200, content)
-    assert whole.headers["Accept-Ranges"] == "bytes"
+    complete = served.get(path)
+    assert (complete.status_code, complete.content) == (200, content)
+    assert complete.headers["Accept-Ranges"] == "bytes"
 
 
-def test_a_map_is_read_from_afar(served: Served) -> None:
+def test_a_map_is_opened_over_http(served: Served) -> None:
     path = served.newest.path
     address = f"{served.url}/{path.relative_to(served.folder).as_posix()}"
     with xr.open_dataset(path) as here, xr.open_dataset(f"{address}#mode=bytes") as there:
@@ -140,12 +144,12 @@ def test_a_map_is_read_from_afar(served: Served) -> None:
 
 
 def test_the_canary_finds_the_newest_map(served: Served) -> None:
-    seen = look(served.url, BOX, datetime(2016, 4, 6, tzinfo=UTC))
+    seen = fetch_newest_map(served.url, BOX, datetime(2016, 4, 6, tzinfo=UTC))
     assert seen.day == date(2016, 4, 2)
     assert seen.ranges is True
 
 
-def test_types(served: Served) -> None:
+def test_files_have_the_content_types_of_their_formats(served: Served) -> None:
     path, domain = served.newest.path, domain_folder(served.folder, BOX)
     quality = path.with_name(f"{path.stem}-quality.json")
     quality.write_text("{}")
@@ -166,7 +170,7 @@ def test_types(served: Served) -> None:
         assert answer.content == file.read_bytes()
 
 
-def test_what_is_stated_in_the_item_is_what_is_served(served: Served) -> None:
+def test_content_types_agree_with_the_item(served: Served) -> None:
     item = served.get(served.newest.item).json()
     month = served.newest.item.parent.relative_to(served.folder).as_posix()
     for stated in (*item["assets"].values(), *item["links"]):
@@ -175,7 +179,7 @@ def test_what_is_stated_in_the_item_is_what_is_served(served: Served) -> None:
         assert answer.headers["Content-Type"] == stated["type"]
 
 
-def test_a_revision_is_noticed(served: Served) -> None:
+def test_a_replaced_file_is_revalidated(served: Served) -> None:
     path = map_path(served.folder, BOX, date(2016, 4, 1))
     before = served.get(path)
     tag, content = before.headers["ETag"], path.read_bytes()
@@ -188,12 +192,12 @@ def test_a_revision_is_noticed(served: Served) -> None:
     with replacing(path) as new:
         new.write_bytes(content + b"more")
     assert served.get(path, **{"If-None-Match": tag}).status_code == 200
-    # Halves of two files are never put together.
+    # A client never combines parts of two files.
     answer = served.get(path, **part)
     assert (answer.status_code, answer.content) == (200, content + b"more")
 
 
-def test_hidden_and_half_written_files_are_not_there(served: Served) -> None:
+def test_hidden_and_half_written_files_are_not_served(served: Served) -> None:
     path = served.newest.path
     domain = domain_folder(served.folder, BOX)
     assert (domain / ".lock").is_file()
@@ -218,7 +222,7 @@ def test_hidden_and_half_written_files_are_not_there(served: Served) -> None:
     "target",
     ["/../nginx.conf", "/%2e%2e/nginx.conf", "/..%2fnginx.conf", "/x/../../nginx.conf", "/link"],
 )
-def test_nothing_outside_the_archive(served: Served, target: str) -> None:
+def test_files_outside_the_archive_are_not_served(served: Served, target: str) -> None:
     link = served.folder / "link"
     if not link.is_symlink():
         link.symlink_to("../nginx.conf")
@@ -226,11 +230,11 @@ def test_nothing_outside_the_archive(served: Served, target: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "MKCOL", "TRACE"])
-def test_nothing_is_written(served: Served, method: str) -> None:
+def test_methods_that_write_are_refused(served: Served, method: str) -> None:
     assert served.ask(method, "/catalog.json") == 405
 
 
-def test_pages_of_other_sites_may_read(served: Served) -> None:
+def test_pages_of_other_origins_may_read(served: Served) -> None:
     preflight = requests.options(
         f"{served.url}/catalog.json",
         headers={
@@ -254,7 +258,7 @@ def test_pages_of_other_sites_may_read(served: Served) -> None:
         assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]
 
 
-def test_a_folder_is_listed_and_the_version_of_the_server_is_not_told(served: Served) -> None:
+def test_a_folder_is_listed_and_the_server_version_is_hidden(served: Served) -> None:
     listing = served.get("")
     assert "catalog.json" in listing.text
     assert listing.headers["Server"] == "nginx"

@@ -1,4 +1,4 @@
-"""Prefect on PostgreSQL as deploy/compose.yaml has it, with a real server and a real worker."""
+"""Prefect on PostgreSQL as in deploy/compose.yaml, with a real server and a real worker."""
 
 import os
 import shutil
@@ -28,20 +28,20 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Postgres:
-    """A database server in a folder of its own."""
+    """A database server in its own folder."""
 
     pg_ctl: str
     folder: Path
     port: int
 
     def call(self, *arguments: str) -> None:
-        """Run pg_ctl; it refuses root, for whom Debian's package has made a user."""
+        """Run pg_ctl, which refuses root: then as the user of Debian's package."""
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         done = subprocess.run(
             [self.pg_ctl, "--silent", "--pgdata", self.folder / "data", *arguments],
             cwd=self.folder,
             check=False,
-            # A server that it starts would hold a pipe open.
+            # A server that it starts would keep a pipe open.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=60,
@@ -57,13 +57,13 @@ class Postgres:
         self.call(f"--options={settings}", f"--log={self.folder / 'log'}", "start")
 
     def stop(self) -> None:
-        """End it as a crash does: nothing is brought to an end first."""
+        """Stop it as a crash does, without a clean shutdown."""
         self.call("--mode=immediate", "stop")
 
 
 @pytest.fixture
 def postgres(services: Services, tool: Callable[[str], str]) -> Iterator[Postgres]:
-    """An empty database of the user that compose.yaml gives it."""
+    """An empty database of the user in compose.yaml."""
     pg_ctl = tool("pg_ctl")
     folder = Path(tempfile.mkdtemp(prefix="msm-postgres-"))
     secret = folder / "password"
@@ -82,7 +82,7 @@ def postgres(services: Services, tool: Callable[[str], str]) -> Iterator[Postgre
 
 
 @pytest.mark.fault("PostgreSQL restarted")
-def test_the_schedule_makes_the_day_though_the_database_fails_meanwhile(
+def test_a_scheduled_run_publishes_although_the_database_fails_meanwhile(
     services: Services, postgres: Postgres, fresh_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     archive, home = tmp_path / "archive", tmp_path / "home"
@@ -119,7 +119,7 @@ def test_the_schedule_makes_the_day_though_the_database_fails_meanwhile(
         }
         log = tmp_path / "worker.log"
         with background(services["worker"]["command"], log, **of_worker):
-            # The run is at work when the database goes; it comes back when the map is there.
+            # The database stops during a run, and starts again when the map is published.
             fresh_sandbox.fault(Fault(match="^/data/", behaviour="slow", times=1, seconds=3))
             move_schedules(server)
             wait_for(lambda: "/data/" in str(fresh_sandbox.requests()), log)
@@ -132,7 +132,7 @@ def test_the_schedule_makes_the_day_though_the_database_fails_meanwhile(
             wait_for(lambda: is_healthy(services["server"], *checked), log)
             wait_for(lambda: len(ended(server)) == 1, log)
 
-            # And the next one has its place.
+            # The concurrency limit has a free slot for the next run.
             move_schedules(server)
             wait_for(lambda: len(ended(server)) == 2, log)
             assert ended(server) == ["COMPLETED", "COMPLETED"], log.read_text()
@@ -142,19 +142,19 @@ def test_the_schedule_makes_the_day_though_the_database_fails_meanwhile(
         record = store.read_item(archive, BOX, day)
         assert record is not None
         assert validate(record.path) == []
-        # What it told while the database was away.
+        # Log messages from the time without a database are stored.
         lines = [line["message"] for line in server.ask("logs/filter", limit=200)]
         assert f"{day} 1/1" in lines
         tasks = server.ask("task_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
         names = sorted(run["name"].split()[0] for run in tasks)
         assert (names, {run["state_type"] for run in tasks}) == (
-            ["look", "look", "report"],
+            ["make", "make", "report"],
             {"COMPLETED"},
         )
 
 
 def deploy(services: Services, environment: dict[str, str]) -> None:
-    """Do what the service `deploy` does, its first step twice: it does so at every start."""
+    """Run the commands of the service `deploy`; its first step runs at every start, so twice."""
     ((script,), shell) = services["deploy"]["command"], services["deploy"]["entrypoint"]
     path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     for steps in (script.splitlines()[0], script):
@@ -169,7 +169,7 @@ def deploy(services: Services, environment: dict[str, str]) -> None:
 
 
 def is_healthy(service: dict[str, Any], port: int, real_port: int) -> bool:
-    """Run a service's health check against the port where it is in truth."""
+    """Run a service's health check against its port in this test."""
     (kind, program, *arguments) = service["healthcheck"]["test"]
     assert (kind, program) == ("CMD", "python")
     words = [word.replace(f":{port}/", f":{real_port}/") for word in arguments]
@@ -177,7 +177,7 @@ def is_healthy(service: dict[str, Any], port: int, real_port: int) -> bool:
 
 
 def move_schedules(server: PrefectServer) -> None:
-    """Let the daily run of a small domain be due in seconds, and nothing else."""
+    """Schedule the daily run of a small domain in a few seconds, and nothing else."""
     soon = datetime.now(UTC) + timedelta(seconds=8)
     for deployment in server.ask("deployments/filter"):
         moved: dict[str, Any] = {"active": False}
@@ -190,7 +190,7 @@ def move_schedules(server: PrefectServer) -> None:
 
 
 def ended(server: PrefectServer) -> list[str]:
-    """How the daily runs that are at an end came to it."""
+    """Return the final states of the daily runs that have ended."""
     found = server.ask("flow_runs/filter", flows={"name": {"any_": ["msm-daily"]}})
     return [run["state_type"] for run in found if run["end_time"] is not None]
 

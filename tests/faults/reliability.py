@@ -79,14 +79,14 @@ GROUPS = {
         ),
         Row(
             "corrupt forcing",
-            "makes it anew, and goes on",
+            "makes it again, and goes on",
             "... is damaged, and is made again from its granules.",
         ),
         Row(
             "corrupt snapshot",
             "begins at the state before it, and goes on",
             "... The days from the newest state before it are run again; `msm backfill ... "
-            "--replace all` makes it anew.",
+            "--replace all` makes it again.",
         ),
         Row(
             "corrupt record of a day",
@@ -102,7 +102,7 @@ GROUPS = {
         ),
         Row(
             "corrupt prediction",
-            "stops with status 1; the next run makes it anew",
+            "stops with status 1; the next run makes it again",
             "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
@@ -113,17 +113,17 @@ GROUPS = {
         ),
         Row(
             "corrupt note of the days",
-            "stops with status 1; the next run makes it anew",
+            "stops with status 1; the next run makes it again",
             "... is damaged: remove it; the next run creates it again.",
         ),
         Row(
             "corrupt STAC item",
-            "stops with status 1; publishing the day makes it anew",
+            "stops with status 1; publishing the day makes it again",
             "... is not a STAC item of msm (...): remove it and publish its day again.",
         ),
         Row(
             "corrupt assessment",
-            "stops with status 1; publishing the day makes it anew",
+            "stops with status 1; publishing the day makes it again",
             "... is damaged: remove it; the next run creates it again.",
         ),
         Row(

@@ -18,7 +18,7 @@ from msm.archive.layers import LAYERS
 from msm.errors import MsmError
 from msm.fields import cell_fields
 from msm.model.checkpoint import WEIGHTS, load_checkpoint, make_checkpoint, save_checkpoint
-from msm.operations.backfill import backfill, days_between, days_of_file, plan
+from msm.operations.backfill import backfill, days_after, days_between, days_of_file, plan
 from msm.operations.daily import daily
 from msm.pipeline import advance as advancing
 from msm.pipeline import executor as executors
@@ -221,7 +221,7 @@ def test_a_revised_day_remakes_the_days_that_follow_it_and_no_other(site, tmp_pa
     assert stale == {revised: "its forcing has changed"}
     assert after == WANTED[5:]
     asked = plan(run, WANTED, "changed", NOW)
-    assert (list(asked.why), asked.after) == ([revised], WANTED[5:])
+    assert (list(asked.why), days_after(run, asked)) == ([revised], WANTED[5:])
 
     report = make(run, replace="changed")
     assert list(report.published) == WANTED[4:]
@@ -306,7 +306,7 @@ def test_a_snapshot_that_its_chain_does_not_vouch_for_is_never_used(
     make(run)
     assert re.search(sentence, caplog.text)
     assert f"{newest:%Y%m%d}.h5 does not hold the state that its record names" in caplog.text
-    assert f"`msm backfill {newest} {newest} --replace all` makes it anew" in caplog.text
+    assert f"`msm backfill {newest} {newest} --replace all` makes it again" in caplog.text
     assert files(run) == reference
 
 
@@ -381,10 +381,8 @@ def test_a_second_backfill_is_kept_away(site, tmp_path, sentence):
         with pytest.raises(MsmError, match=sentence):
             make(run)
 
-    assert (
-        backfill(run, WANTED[:1], "missing", SerialExecutor(run), NOW, second).published
-        == WANTED[:1]
-    )
+    report = backfill(run, WANTED[:1], "missing", SerialExecutor(run), NOW, second)
+    assert list(report.published) == WANTED[:1]
 
 
 def test_a_map_that_is_refused_stops_no_other(site, tmp_path):

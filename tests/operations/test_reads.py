@@ -33,7 +33,8 @@ class Reads:
             return read(path, mode, *arguments, **named)
 
         def open_file(file, name, *arguments, **named):
-            self.opened[self.version(Path(name))] += 1
+            if isinstance(name, str | Path):
+                self.opened[self.version(Path(name))] += 1
             return open_hdf5(file, name, *arguments, **named)
 
         def file_digest(file, *arguments, **named):

@@ -13,7 +13,7 @@ import pytest
 from msm.operations.backfill import backfill
 from msm.pipeline.executor import SerialExecutor
 from msm.sandbox.faults import Fault
-from tests.archive.test_store import assert_sound
+from tests.archive.test_store import assert_consistent
 from tests.made_up import files
 from tests.site_fixture import BOX, MADE, NEXT, NOW, environment, left_over
 
@@ -71,4 +71,4 @@ def test_two_daily_runs_and_a_backfill_at_once(run, wanted, msm, sentence):
     assert backfill(run, [MADE, NEXT], "changed", SerialExecutor(run), NOW).errors == {}
     assert files(run) == wanted
     assert left_over(run) == []
-    assert_sound(run.settings.archive, BOX)
+    assert_consistent(run.settings.archive, BOX)

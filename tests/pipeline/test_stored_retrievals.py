@@ -169,7 +169,7 @@ def test_the_lineage_names_the_retrievals_that_a_day_knew_of(site):
     assert [i["granule"] for i in lineage["inputs"] if i["role"] == "retrieval"] == known
     assert lineage["forcing_sources"]["retrieval"] == "SPL3SMP_E 006"
     with netCDF4.Dataset(published.path) as dataset:
-        assert dataset.source.endswith(", told of earlier retrievals of SPL3SMP_E 006")
+        assert dataset.source.endswith(" and earlier retrievals of SPL3SMP_E 006")
         assert "SPL3SMP_E 006" in dataset.acknowledgement
 
 
