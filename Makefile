@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers/.ready
-# Two test processes suit two cores; more gain little beside the servers that tests start.
+# Two test processes suit two cores: the servers that tests start need the rest.
 JOBS ?= 2
 
-# torch is gigabytes, so its release changes on purpose and not with every new lock.
+# torch has gigabytes, so its version changes only deliberately, not with every new lock.
 TORCH := 2.13.0
-# A version without its build (+cpu, +cu130), and without the CUDA parts that torch itself names.
+# Versions without their build (+cpu, +cu130), and without the CUDA packages that torch requires.
 LOCKED := sed 's/+[a-z0-9.]*$$//' | grep -viE '^(cuda|nvidia|triton)' | LC_ALL=C sort -f
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml
 
 venv: $(READY)  ## set up .venv from the lock files (the others do this themselves)
 
-demo: $(READY)  ## make one map against the embedded sandbox, without credentials
+demo: $(READY)  ## produce one map with the embedded sandbox, without credentials
 	$(BIN)/msm demo
 
 test: $(READY)  ## run the tests
@@ -40,13 +40,13 @@ lint: $(READY)  ## check style, types, layers and spelling
 docs: $(READY)  ## build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The auditor has an environment of its own: it is no part of what it looks at.
-audit:  ## hold the locked dependencies against published advisories; needs the internet
+# The auditor has its own environment, so that it does not audit itself.
+audit:  ## compare the locked dependencies with published advisories; needs the internet
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/python -m pip install --quiet pip-audit
 	build/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock -r requirements-dev.lock
 
-# Where they cannot be had, bench says what it leaves out.
+# Without them the benchmark reports what it does not measure.
 $(PEERS): benchmarks/peers.txt | $(READY)
 	rm -rf $(@D)
 	-$(BIN)/python -m pip install --no-deps --target $(@D) -r benchmarks/peers.txt && touch $@
@@ -54,34 +54,34 @@ $(PEERS): benchmarks/peers.txt | $(READY)
 replay: $(READY)  ## publish two months from real input and compare with SMAP
 	$(BIN)/python -m benchmarks.skill.replay
 
-bench: $(READY) $(PEERS)  ## measure reading, regridding, the network, training and one day against their peers and floors
+bench: $(READY) $(PEERS)  ## measure reading, regridding, the network, training and one day against peers and lower bounds
 	$(BIN)/python -m benchmarks.speed.bench
 
-second: $(READY)  ## make a week of the replay from the second source and compare (after replay)
+second: $(READY)  ## produce a week of the replay from the second source and compare (after replay)
 	$(BIN)/python -m benchmarks.skill.second_source
 
-backfill: $(READY)  ## make half a year in one go, revise a day and replay it (after replay)
+backfill: $(READY)  ## backfill half a year, revise a day and replay it (after replay)
 	$(BIN)/python -m benchmarks.speed.backfill
 
-global: $(READY)  ## make one global day, and measure what a day costs against its cells
+global: $(READY)  ## measure one global day, and the cost of a day by its number of cells
 	$(BIN)/python -m benchmarks.speed.global_day
 
-memory: $(READY)  ## measure how precisely the state must be kept, and what it remembers
+memory: $(READY)  ## measure the effect of the precision of the state and of a cold start
 	$(BIN)/python -m benchmarks.skill.carried_state
 
-accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run goes on
+accuracy: $(READY)  ## cross-validate every recipe and baseline by the protocol; an interrupted run continues
 	$(BIN)/python -m benchmarks.skill.accuracy
 
-serving: $(READY)  ## predict the stations as the product serves them, beside their own gauges (after replay)
+serving: $(READY)  ## predict the stations from the inputs of the product and from their own (after replay)
 	$(BIN)/python -m benchmarks.skill.serving
 
-fine: $(READY)  ## learn from the satellite through 16 cells of 9 km in each of its own (after serving)
+fine: $(READY)  ## train on the 9 km cells inside each satellite cell (after serving)
 	$(BIN)/python -m benchmarks.skill.fine_cells
 
-soak: $(READY)  ## operate a site through two months of faults, and compare it with one that saw none
+soak: $(READY)  ## operate a site through two months of faults, and compare it with a site without
 	$(BIN)/python -m benchmarks.operation.soak
 
-storage: $(READY)  ## measure the bytes of what msm keeps (after replay and global)
+storage: $(READY)  ## measure the bytes of each kind of file (after replay and global)
 	$(BIN)/python -m benchmarks.speed.storage
 
 checkpoint: $(READY)  ## train the checkpoint that the package ships
@@ -93,7 +93,7 @@ pages: $(READY)  ## write the generated pages of docs/ from results, layout file
 image:  ## build the container image
 	docker build --tag msm .
 
-lock:  ## resolve the dependencies anew and write both lock files
+lock:  ## resolve the dependencies again and write both lock files
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --editable '.[sandbox]' torch==$(TORCH)
