@@ -49,7 +49,7 @@ def test_soil_in_percent_is_told(settings, cache, readers, tmp_path):
     with netCDF4.Dataset(copy, "a") as file:
         sand = file["Land-Model-Constants_Data/mwrtm_sand"]
         sand[300:420] = 100 * sand[300:420]
-    with pytest.raises(MsmError, match=r"sand in SMAP_L4_SM_lmc_.* from 0 to 1"):
+    with pytest.raises(MsmError, match=r"sand in SMAP_L4_SM_lmc_.* is not a fraction of 0 to 1"):
         stored_statics(Run(settings.model_copy(update={"mirror": mirror}), readers))
 
 
