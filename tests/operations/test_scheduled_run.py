@@ -148,9 +148,7 @@ def test_a_version_that_stopped_is_an_alarm_of_its_own(site, fresh_sandbox):
     assert scheduled_run(run, NOW + timedelta(days=6)).stopped == {}
     found = scheduled_run(run, NOW + timedelta(days=20))
     assert found.stopped == {"NLDAS_FORA0125_H 2.0": "nothing has come since 2016-06-12"}
-    with pytest.raises(
-        MsmError, match=r"nothing has come since .* discontinued"
-    ):
+    with pytest.raises(MsmError, match=r"nothing has come since .* discontinued"):
         found.raise_alarms()
     written = domain_folder(run.settings.archive, run.domain.name) / FRESHNESS
     assert json.loads(written.read_text())["stopped_inputs"] == ["NLDAS_FORA0125_H 2.0"]
