@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import netCDF4
 import numpy as np
-from matplotlib import get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -312,5 +311,7 @@ def _write_captions(
 @lru_cache
 def _font(size: float, weight: str = "") -> ImageFont.FreeTypeFont:
     """Return the font that matplotlib ships: no system font is needed."""
+    from matplotlib import get_data_path
+
     folder = Path(get_data_path()) / "fonts" / "ttf"
     return ImageFont.truetype(folder / f"DejaVuSans{weight}.ttf", size * DPI / 72)

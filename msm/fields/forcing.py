@@ -14,7 +14,6 @@ from msm.errors import MsmError
 from msm.fields.cell_fields import CellFields
 from msm.fields.gap_filling import fill_from_neighbours
 from msm.grid.domain import Domain
-from msm.grid.regrid import LatLonGrid, regrid, weights
 from msm.products.product import GranuleError, Product
 from msm.products.reader_pool import Readers
 from msm.sources.granule import Granule, GranuleFile
@@ -201,6 +200,9 @@ def mean_on_cells(
     GranuleError
         If a granule cannot be read.
     """
+    # dask and scipy cost a second, which a run that makes no forcing is spared.
+    from msm.grid.regrid import LatLonGrid, regrid, weights
+
     onto = None
     window = domain.window.slices
     if product.layout.grid.kind != "M09":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from msm.grid.domain import Domain
 
@@ -27,6 +26,9 @@ def fill_from_neighbours(
     has_all = np.logical_and.reduce([np.isfinite(values) for values in fields.values()])
     if has_all.all() or not has_all.any():
         return fields, np.zeros(domain.n_cell, bool)
+    # Half a second, which a run that makes no forcing is spared.
+    from scipy import ndimage
+
     empty = ~domain.to_map(has_all, fill=False)
     distance, (row, col) = ndimage.distance_transform_edt(empty, return_indices=True)
     reached = domain.from_map(distance) <= FILL_REACH

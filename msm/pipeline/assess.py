@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from msm.archive import store
@@ -189,6 +188,9 @@ def _published(run: Run, day: date) -> Float32 | None:
     path = _map(run, day)
     if path is None:
         return None
+    # A run that compares nothing does not import xarray.
+    import xarray as xr
+
     try:
         with xr.open_dataset(path) as dataset:
             return run.domain.from_map(dataset["soil_moisture"].to_numpy()[0])
