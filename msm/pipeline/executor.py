@@ -7,7 +7,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -32,6 +32,8 @@ KEPT_BYTES = 512 * 2**20
 
 SCHEDULER_SECONDS = 10
 """Time within which a scheduler must answer."""
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -185,7 +187,7 @@ def local_cluster(settings: Settings, workers: int) -> Iterator[Executor]:
         # A worker that publishes is silent for seconds.
         "distributed.admin.tick.limit": "1h",
     }
-    with dask.config.set(configured), ExitStack() as opened:
+    with dask.config.set(configured):
         with _interrupts_held_back():
             cluster = LocalCluster(
                 n_workers=workers,
@@ -195,8 +197,20 @@ def local_cluster(settings: Settings, workers: int) -> Iterator[Executor]:
                 # A worker that is stopped at work logs a page; failures arrive as exceptions.
                 silence_logs=logging.CRITICAL,
             )
-        client = Client(opened.enter_context(cluster))
-        yield DaskExecutor(opened.enter_context(client), settings)
+        client = Client(cluster)
+        try:
+            yield DaskExecutor(client, settings)
+        finally:
+            for part in (client, cluster):
+                _close(part)
+
+
+def _close(part: Any) -> None:
+    """Close a client or a cluster; all results have arrived by then."""
+    try:
+        part.close()
+    except TimeoutError as error:
+        log.warning("The workers did not stop in time: %s", error)
 
 
 @contextmanager
