@@ -1,4 +1,4 @@
-"""The base of msm's records: immutable, and without fields that nobody declared."""
+"""The base of msm's records: immutable, and without undeclared fields."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OF_A_DAY = re.compile(r"(?P<day>\d{8})\.nc")
 RECORD = re.compile(r"(?P<day>\d{8})\.json")
 PREDICTION = re.compile(r"(?P<day>\d{8})-prediction\.nc")
 OF_A_CHAIN = re.compile(r"chain\.json|\.lock|\d{8}\.h5|\d{8}-prediction\.nc")
-"""Files beside the records of a chain."""
+"""Files next to the records of a chain."""
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)@.+\.tmp")
 """Name of a file until it is whole, as `msm.atomic_files.replacing` gives it."""
 INCOMING = re.compile(r"\.incoming-(?P<pid>\d+)")

@@ -58,7 +58,12 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     plan = decide(ledger, {day, *replayed}, "changed", now)
     if day not in plan.run:
         # Publishing completes what a killed run left of a map that is up to date.
-        plan = replace(plan, publish=plan.publish | {day: "it is asked for"})
+        asked = {day: "it is asked for"}
+        plan = (
+            replace(plan, publish=plan.publish | asked)
+            if ledger.is_run(day)
+            else replace(plan, run=plan.run | asked)
+        )
     report = produce(run, chain, plan, executor, now, progress)
     if error := report.stopped or report.errors.get(day):
         raise error

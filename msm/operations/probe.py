@@ -1,4 +1,4 @@
-"""Probe: one real granule of each product beside what its layout file states."""
+"""Probe: one real granule of each product is compared with its layout file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from msm.sources.granule import newest
 from msm.sources.tiers import sources
 
 WINDOW_DAYS = 2
-"""Days behind a product's due time that are searched: of a living product they are there."""
+"""Days before the due time of a product that are searched: they hold granules unless it ended."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one product."""
+    """The finding of one product."""
 
     product: str
     granule: str | None
@@ -32,7 +32,7 @@ class Finding:
 
 
 def probe(run: Run, now: datetime) -> list[Finding]:
-    """Fetch a young granule of each product in use and compare it with its layout.
+    """Fetch a recent granule of each product in use and compare it with its layout.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _differences(granule: h5py.File, product: Product) -> list[str]:
     for variable in product.layout.variables:
         stored = hdf5.variable(granule, variable.path)
         if stored is None:
-            found.append(f"{variable.path} is not there")
+            found.append(f"{variable.path} is missing")
             continue
         fill = float(np.asarray(variable.fill, variable.dtype))
         stored_fill = hdf5.number(stored, "_FillValue")
@@ -78,8 +78,8 @@ def _differences(granule: h5py.File, product: Product) -> list[str]:
             "dimensions": (len(variable.dims), stored.ndim),
         }
         found += [
-            f"{variable.path}: {what} is {real!r}, the layout says {said!r}"
-            for what, (said, real) in stated.items()
-            if said != real
+            f"{variable.path}: {what} is {real!r}, the layout states {layout!r}"
+            for what, (layout, real) in stated.items()
+            if layout != real
         ]
     return found

@@ -207,7 +207,7 @@ def stored_statics(run: Run) -> CellFields:
     satellite = fetch_newest(run, SATELLITE, start, start + timedelta(days=REPEAT_CYCLE_DAYS - 1))
     if not constants:
         raise MsmError(
-            f"There is no good granule of {CONSTANTS.id}, which gives the soil: see msm probe."
+            f"There is no valid granule of {CONSTANTS.id}, which gives the soil: see msm probe."
         )
     made = statics.static_attributes(
         run.domain, CONSTANTS, constants[0], SATELLITE, satellite, run.readers

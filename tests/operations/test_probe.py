@@ -37,7 +37,7 @@ def test_a_product_that_stopped_is_told(settings, readers):
     ("change", "said"),
     [
         (lambda d: d["Tair"].setncattr("units", "degC"), "Tair: units is 'degC', the layout"),
-        (lambda d: d.renameVariable("LWdown", "LWd"), "LWdown is not there"),
+        (lambda d: d.renameVariable("LWdown", "LWd"), "LWdown is missing"),
     ],
 )
 def test_a_changed_granule_is_told(settings, cache, readers, tmp_path, change, said):

@@ -239,7 +239,7 @@ def test_what_msm_does_not_know_stays_and_keeps_its_chain(run, caplog):
     before = everything(run.settings.work)
     plan = prune.plan(run, LATER)
     assert "old chains" not in {item.kind for item in plan}
-    assert "notes.txt in it is not msm's" in caplog.text
+    assert "notes.txt in it is not a file of msm" in caplog.text
     prune.remove(plan)
     assert before - everything(run.settings.work) == {item.path for item in plan}
     assert not any("mine" in item.path.name for item in plan)
@@ -315,7 +315,7 @@ def test_a_prune_that_is_killed_is_finished_by_the_next(run):
         import os, shutil, signal
         from datetime import date
         from pathlib import Path
-        from msm.pipeline import prune
+        from msm.operations import prune
         shutil.rmtree = lambda path: os.kill(os.getpid(), signal.SIGKILL)
         item = prune.Item("old chains", Path({str(item.path)!r}), None, None, 0, {item.written})
         prune.remove([item])

@@ -55,5 +55,5 @@ def test_soil_in_percent_is_told(settings, cache, readers, tmp_path):
 
 def test_without_constants_there_is_no_soil(settings, readers, tmp_path):
     empty = settings.model_copy(update={"mirror": tmp_path})
-    with pytest.raises(MsmError, match="no good granule of SPL4SMLM 008"):
+    with pytest.raises(MsmError, match="no valid granule of SPL4SMLM 008"):
         stored_statics(Run(empty, readers))
