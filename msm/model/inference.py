@@ -107,7 +107,7 @@ def run(
     InferenceError
         As `step`.
     """
-    target = _device(device)
+    target = find_device(device)
     checked = (_checked(checkpoint.card, forcing, statics, state) for forcing in days)
     if target.type == "cuda":
         yield from cuda.run(checkpoint, checked, statics, state, target, precision)
@@ -144,7 +144,14 @@ def _columns(card: Card, forcing: Float32, statics: Float32) -> Iterator[tuple[I
         yield from zip(specs, values.T, strict=True)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device that a setting selects: `cpu`, `cuda`, or `auto`, which prefers CUDA.
+
+    Raises
+    ------
+    InferenceError
+        If CUDA is selected and there is none.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():

@@ -125,9 +125,13 @@ def _lineage(
 
 def _settings(run: Run, chain: Chain, day: date) -> dict[str, JsonValue]:
     """Return the settings that change values: gaps since the cold start, device and precision."""
+    from msm.model.inference import find_device
+
+    device = find_device(run.settings.device).type
     gaps = [gap for gap in sorted(run.settings.gaps) if chain.root.cold_start <= gap < day]
     return {
         "accepted_gaps": [str(gap) for gap in gaps if is_gap(run, gap)],
-        "device": run.settings.device,
-        "precision": run.settings.precision,
+        "device": device,
+        # The CPU computes in float32 whatever the setting.
+        "precision": run.settings.precision if device == "cuda" else "float32",
     }

@@ -10,6 +10,7 @@ import pytest
 from msm.archive import store
 from msm.archive.assessment import read_assessment
 from msm.archive.naming import domain_folder, map_path
+from msm.archive.netcdf import read_header
 from msm.archive.sidecars import FRESHNESS, LATEST
 from msm.errors import MsmError
 from msm.operations.backfill import backfill
@@ -161,6 +162,10 @@ def test_an_accepted_gap_is_bridged_and_tried_all_the_same(site, fresh_sandbox):
     found = scheduled_run(run, NOW)
     assert [done.day for done in found.published] == [DAYS[0], DAYS[2]]
     assert found.alarms == []
+    settings = read_header(found.published[-1].path).lineage.settings
+    assert settings["accepted_gaps"] == [str(DAYS[1])]
+    assert settings["precision"] == "float32"
+    assert settings["device"] in ("cpu", "cuda")
     gap = found.states[1]
     assert (gap.state, gap.accepted, gap.note) == (State.gap, True, "the provider lost it")
     eve, bridged = (model_inputs(run, day).fields for day in DAYS[:2])
