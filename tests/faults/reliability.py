@@ -198,7 +198,7 @@ GROUPS = {
         Row(
             "alerts cannot be sent",
             "logs what was to be told, without the address",
-            "The webhook could not be told (...)",
+            "The webhook does not answer (...)",
         ),
     ),
 }

@@ -59,7 +59,7 @@ def test_a_run_that_ends_well_and_runs_that_fail_tell_no_secret(site, fresh_sand
     assert list((tmp_path / "archive").rglob("*.nc"))
     assert b"refuses the token" in told
     assert b"licence is accepted" in told
-    assert b"The webhook could not be told" in told
+    assert b"The webhook does not answer" in told
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "prefect.db" for path in written)
     for path in written:

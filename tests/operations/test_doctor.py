@@ -59,7 +59,7 @@ def test_a_map_that_a_limit_withholds(run):
     store.assess(run.settings.archive, run.domain.name, [holes.judged(run.settings.limits)])
     told = found(run)["quality"]
     assert told.verdict == Verdict.bad
-    assert told.what.endswith("2016-06-03 (valid_fraction) the first")
+    assert told.what.endswith("(first: 2016-06-03, valid_fraction)")
 
 
 def test_a_full_disk_and_a_folder_without_the_right_to_write(run, tmp_path):
