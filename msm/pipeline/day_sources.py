@@ -283,11 +283,12 @@ class Window:
 
     def offered(self, day: date, choice: Choice) -> list[Granule]:
         """List the granules of one day."""
+        stamps = {product.id: set(product.layout.stamps(day)) for product in choice.products}
         return [
             granule
-            for product in choice.products
-            for granule in self._offered[product.id][0]
-            if granule.time in product.layout.stamps(day)
+            for name in stamps
+            for granule in self._offered[name][0]
+            if granule.time in stamps[name]
         ]
 
     def sources(self, day: date, choice: Choice) -> DaySources:

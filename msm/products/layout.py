@@ -257,13 +257,14 @@ class Layout(FrozenModel):
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = start + timedelta(days=1)
         first = start + timedelta(minutes=self.first_minutes)
-        lead = self.interval * BEGINS.get(variable.time, 0.0)
+        interval = self.interval
+        lead = interval * BEGINS.get(variable.time, 0.0)
         granules = int(timedelta(days=1) / STEP[self.cadence])
         return [
             (granule, index)
             for granule in (first + n * STEP[self.cadence] for n in range(granules + 1))
             for index in range(self.times)
-            if start <= granule + index * self.interval + lead < end
+            if start <= granule + index * interval + lead < end
         ]
 
     def stamps(self, day: date) -> list[datetime]:
