@@ -32,7 +32,7 @@ demo: $(READY)  ## produce one map with the embedded sandbox, without credential
 	$(BIN)/msm demo
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## check style, types, layers and spelling
 	$(BIN)/pre-commit run --all-files

@@ -24,6 +24,8 @@ from msm.settings import Limits, Settings, read_settings
 from tests.ensembles import ensemble_of
 from tests.training_data import write_recipe, write_training_data
 
+pytestmark = pytest.mark.long
+
 DOCS = Path(__file__).parent.parent / "docs"
 BIN = Path(sys.executable).parent
 

@@ -21,6 +21,8 @@ from msm.sandbox.process import Sandbox
 from tests.deploy.conftest import Services, free_port
 from tests.prefect_fixture import ROOT, PrefectServer, background, start_server
 
+pytestmark = pytest.mark.long
+
 BOX = "box:38,39,-98.5,-97"
 PASSWORD = "p@ss/word: 100 %"
 BIN = Path(sys.executable).parent

@@ -2,8 +2,12 @@
 
 from datetime import date
 
+import pytest
+
 from msm.archive import store
 from msm.archive.validate import validate
+
+pytestmark = pytest.mark.long
 
 BOX = "box:38,39,-98.5,-97"
 DAYS = [date(2016, 6, 1), date(2016, 6, 2)]

@@ -18,6 +18,8 @@ from msm.model.current import Current, Promotion, write_current
 from msm.sandbox.faults import Fault
 from tests.prefect_fixture import ROOT, start_server
 
+pytestmark = pytest.mark.long
+
 BOX = "box:38,39,-98.5,-97"
 DAY = datetime(2016, 6, 3, tzinfo=UTC).date()
 

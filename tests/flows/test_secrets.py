@@ -11,6 +11,8 @@ import pytest
 from msm.sandbox.faults import Fault
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 MSM = Path(sys.executable).parent / "msm"
 PASSWORD = "sandbox-pass-word"
 HOOK = "planted-hook-5d1c"

@@ -23,6 +23,8 @@ from msm.training.evaluation.promote import kept_crossval
 from tests.prefect_fixture import ROOT, PrefectServer
 from tests.training_data import write_recipe, write_training_data
 
+pytestmark = pytest.mark.long
+
 FITS = 2 + 5 * 2
 """Number of fits of a recipe with two members: the checkpoint and five folds."""
 

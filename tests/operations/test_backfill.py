@@ -30,6 +30,8 @@ from msm.settings import Settings
 from tests.ensembles import ensemble_of
 from tests.made_up import BOX, files, store_weather, weather
 
+pytestmark = pytest.mark.long
+
 FIRST = date(2016, 7, 2)
 DAYS = [FIRST + timedelta(days=n) for n in range(12)]
 WANTED = DAYS[2:]

@@ -22,6 +22,8 @@ from msm.pipeline.model_inputs import stored_forcing
 from msm.pipeline.run import Run
 from tests.site_fixture import DAYS, NOW
 
+pytestmark = pytest.mark.long
+
 LAST = DAYS[-1]
 
 

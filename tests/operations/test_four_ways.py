@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 from tests.made_up import files
 from tests.site_fixture import BOX, DAYS, environment
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2016, 6, 8, 12, tzinfo=UTC)
 """The newest day that is due is the last of `DAYS`."""
 

@@ -25,6 +25,8 @@ from msm.settings import Limits
 from tests.made_up import files
 from tests.site_fixture import BOX, DAYS
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2016, 6, 8, 12, tzinfo=UTC)
 """The newest day that is due is the last of `DAYS`."""
 LATER = datetime(2016, 8, 1, tzinfo=UTC)

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from benchmarks.operation.season import SERVER_FAULTS
 from benchmarks.operation.soak import moments
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.long
 
 
 def test_flow_is_scheduled_at_the_hours_of_each_day():
