@@ -53,7 +53,7 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
     ledger = Ledger(run, chain)
     recorded = set(ledger.recorded()) - {day}
     before = {day - timedelta(days=n) for n in range(1, run.settings.replay_days + 1)} & recorded
-    # Days of a spin-up are run again where they are stale, and not published.
+    # Days of a spin-up have no prediction: only stale ones are run again.
     replayed = {d for d in before if ledger.facts(d).is_run} | ledger.stale(before).keys()
     plan = decide(ledger, {day, *replayed}, "changed", now)
     if day not in plan.run:
@@ -65,6 +65,7 @@ def daily(run: Run, day: date, now: datetime, progress: Progress = silent) -> Pu
             else replace(plan, run=plan.run | asked)
         )
     report = produce(run, chain, plan, executor, now, progress)
-    if error := report.stopped or report.errors.get(day):
-        raise error
+    for error in (report.stopped, *report.errors.values()):
+        if error is not None:
+            raise error
     return (report.published | report.unchanged)[day]
